@@ -1,0 +1,1 @@
+"""Dataframes in and out of Salesforce."""

@@ -1,0 +1,20 @@
+"""ServiceError: an answer that is an error, with Salesforce's status, code and words."""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Raised by a service, answered by the routes as the JSON array of one (rest.md 1.6, bulk2.md 1.5).
+
+    ``code_first`` gives the key order of the bulk layer: errorCode before message.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *, fields: list[str] | None = None, code_first: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.fields = fields
+        self.code_first = code_first

@@ -1,0 +1,20 @@
+"""Settings of an embedded org: what a real org has fixed and a test may want otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Sizes count rows unless said. ``seed`` decides the order of result files and everything else that is drawn."""
+
+    seed: int = 0
+    batch_rows: int = 10_000  # bulk2.md 2.14
+    query_page_rows: int = 2_000  # rest.md 1.3
+    bulk_page_rows: int = 50_000  # bulk2.md 4.4: not documented, what clients see
+    upload_bytes: int = 112_000_000  # 150 MB after base64 (bulk2.md 2.4)
+    daily_api_requests: int = 100_000
+    daily_batches: int = 15_000  # bulk2.md 5
+    sandbox: bool = True
+    hard_delete_allowed: bool = True
