@@ -33,7 +33,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A literal. ``text`` is the unescaped text of a string, else the literal as typed (without its quotes)."""
+    r"""A literal. ``text`` is the unescaped text of a string, else the literal as typed (without its quotes).
+
+    On the right of LIKE the text keeps the pairs ``\_``, ``\%`` and ``\\``: there the backslash still tells a
+    character from a wildcard.
+    """
 
     kind: OneOf["string", "number", "boolean", "null", "date", "datetime", "time", "date_literal", "currency", "bind"]
     text: str
