@@ -48,7 +48,7 @@ class FieldDef:
     picklist: tuple[PicklistEntry, ...] = ()
     reference_to: tuple[str, ...] = ()
     relationship_name: str | None = None
-    relationship_order: int | None = None
+    relationship_order: int | None = None  # 0 first master, 1 second; None: a lookup
     polymorphic: bool = False
     cascade_delete: bool = False
     restricted_delete: bool = False
@@ -56,6 +56,12 @@ class FieldDef:
     extra_type_info: str | None = None
     html_formatted: bool = False
     help_text: str | None = None
+    permissionable: bool = True
+    search_prefilterable: bool = False
+    child_relationship_name: str | None = None  # how the parents call the rows that point at them
+    deleted_with_parent: bool = (
+        False  # Contact.AccountId: the parent's describe says cascadeDelete, the field's does not
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,14 @@ class ObjectDef:
     deletable: bool = True
     undeletable: bool = True
     queryable: bool = True
+    mergeable: bool = False
+    searchable: bool = True
+    layoutable: bool = True
+    triggerable: bool = True
+    feed_enabled: bool = False
+    mru_enabled: bool = True
+    deep_cloneable: bool = False
+    record_types: bool = True
     _by_name: dict[str, FieldDef] = field(init=False, repr=False, compare=False, hash=False)
     _by_relationship: dict[str, FieldDef] = field(init=False, repr=False, compare=False, hash=False)
 
