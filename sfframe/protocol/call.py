@@ -1,8 +1,8 @@
-"""Call: one request to the org as frozen data. Reply: what came back, without a type of the HTTP library."""
+"""Call: one request to the org as frozen data. Reply and Streamed: what came back, without a type of httpx."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -19,8 +19,25 @@ class Reply:
     """An answer: status, headers under lower-case names (bulk2.md 1.3: the case varies), and the body's bytes."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)  # may hold a token or a record: never in a repr
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer whose body is still on the wire: status, headers under lower-case names, and the body in pieces.
+
+    The pieces are decompressed and can be taken once. A body that ends early raises ``ConnectionFailed`` while it is
+    read; what was taken until then is not the whole answer.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: Iterator[bytes] = field(repr=False)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body's pieces, in order; their sizes mean nothing."""
+        return self.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +54,8 @@ class Call(Generic[T_co]):
     path: str
     read: Callable[[Reply], T_co]
     repeatable: bool
-    query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS, repr=False)
     body: bytes | Path | None = field(default=None, repr=False)  # may hold a secret or a record: never in a repr
     accepts: frozenset[int] = frozenset()
     job_id: str = ""
@@ -46,5 +63,20 @@ class Call(Generic[T_co]):
 
     @property
     def where(self) -> str:
-        """Method and path, for messages; the query string is left out because it may hold record values."""
-        return f"{self.method} {self.path}"
+        """Method, path and job for messages; the query string is left out because it may hold record values."""
+        at = f"{self.method} {self.path.partition('?')[0]}"
+        return f"{at} (job {self.job_id})" if self.job_id and self.job_id not in self.path else at
+
+    def accepts_status(self, status: int) -> bool:
+        """True where ``read`` understands an answer with this status."""
+        return 200 <= status < 300 or status in self.accepts
+
+
+def read_nothing(reply: Reply) -> None:
+    """For answers that carry nothing but their status."""
+    del reply
+
+
+def read_bytes(reply: Reply) -> bytes:
+    """For answers that are handed on as they came."""
+    return reply.body

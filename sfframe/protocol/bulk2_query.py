@@ -1,0 +1,110 @@
+"""Query jobs of the Bulk API 2.0 (bulk2.md 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sfframe.facts import Delimiter, LineEnding
+from sfframe.protocol.bulk2_job import (
+    JSON_BODY,
+    JobInfo,
+    JobList,
+    checked_id,
+    json_body,
+    read_job,
+    read_job_list,
+)
+from sfframe.protocol.call import Call, read_bytes, read_nothing
+
+
+@dataclass(frozen=True, slots=True)
+class PageHead:
+    """What the headers of a result page say.
+
+    ``rows`` counts its data rows, None where a proxy took the header away; ``locator`` names the next page, None on
+    the last.
+    """
+
+    rows: int | None
+    locator: str | None
+
+
+def create(
+    soql: str, *, all_rows: bool = False, column_delimiter: Delimiter = "COMMA", line_ending: LineEnding = "LF"
+) -> Call[JobInfo]:
+    """A new query job; it runs at once. ``all_rows`` includes deleted and archived records.
+
+    A refused query raises here, without a job. When the answer is lost and it is sent again, the first job only costs
+    some of the org's daily allowance.
+    """
+    body = json_body(
+        {
+            "operation": "queryAll" if all_rows else "query",
+            "query": soql,
+            "contentType": "CSV",
+            "columnDelimiter": column_delimiter,
+            "lineEnding": line_ending,
+        }
+    )
+    return Call("POST", "jobs/query", read_job, repeatable=True, headers=JSON_BODY, body=body)
+
+
+def info(job_id: str) -> Call[JobInfo]:
+    """The job's state and counters."""
+    return Call("GET", f"jobs/query/{checked_id(job_id)}", read_job, repeatable=True, job_id=job_id)
+
+
+def results(job_id: str, *, locator: str | None = None, max_records: int | None = None) -> Call[bytes]:
+    """One page of CSV, its header line included; without ``locator`` the first. It may have fewer rows than asked.
+
+    The API version must be the one that made the job, else the org answers 409 (bulk2.md 4.4).
+    """
+    wanted = (("locator", locator), ("maxRecords", None if max_records is None else str(max_records)))
+    return Call(
+        "GET",
+        f"jobs/query/{checked_id(job_id)}/results",
+        read_bytes,
+        repeatable=True,
+        query=tuple((key, value) for key, value in wanted if value),
+        job_id=job_id,
+    )
+
+
+def read_page_head(headers: Mapping[str, str]) -> PageHead:
+    """Takes lower-case names. The text ``null``, an empty header and a missing one all end (bulk2.md 4.4)."""
+    rows = headers.get("sforce-numberofrecords", "").strip()
+    locator = headers.get("sforce-locator", "").strip()
+    return PageHead(int(rows) if rows.isdigit() else None, locator if locator not in {"", "null"} else None)
+
+
+def abort(job_id: str) -> Call[JobInfo]:
+    """Stops the job. Refused with INVALIDJOBSTATE when it has ended."""
+    return Call(
+        "PATCH",
+        f"jobs/query/{checked_id(job_id)}",
+        read_job,
+        repeatable=True,
+        headers=JSON_BODY,
+        body=json_body({"state": "Aborted"}),
+        job_id=job_id,
+    )
+
+
+def delete(job_id: str) -> Call[None]:
+    """Deletes an ended job with its results. An answer that it is gone already counts as done."""
+    return Call(
+        "DELETE",
+        f"jobs/query/{checked_id(job_id)}",
+        read_nothing,
+        repeatable=True,
+        accepts=frozenset({404}),
+        job_id=job_id,
+    )
+
+
+def list_jobs(*, locator: str | None = None, job_type: str | None = "V2Query") -> Call[JobList]:
+    """One page of up to 1,000 jobs; without ``job_type`` jobs of all kinds."""
+    wanted = (("jobType", job_type), ("queryLocator", locator))
+    query = tuple((key, value) for key, value in wanted if value)
+    return Call("GET", "jobs/query", read_job_list, repeatable=True, query=query)

@@ -1,0 +1,133 @@
+"""Describe: which objects the org has, and what one of them looks like (rest.md 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from sfframe.protocol.call import Call, Reply
+from sfframe.protocol.json_body import JsonObject, flag, number, objects, read_object, required_text, text
+from sfframe.schema import Field, PicklistValue, SObject
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSummary:
+    """One line of describe global: an object's name and what this user may do with it."""
+
+    name: str
+    label: str
+    key_prefix: str | None
+    custom: bool
+    queryable: bool
+    createable: bool
+    updateable: bool
+    deletable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One object's describe. ``last_modified`` is the org's own date text, to be sent back as If-Modified-Since."""
+
+    sobject: SObject
+    last_modified: str = ""
+
+
+def describe_global() -> Call[tuple[ObjectSummary, ...]]:
+    """All objects that this user can see, in the org's order."""
+    return Call("GET", "sobjects", _read_global, repeatable=True)
+
+
+def describe(sobject: str, *, modified_since: str = "") -> Call[Described | None]:
+    """One object. With ``modified_since`` the answer is None when nothing changed since (rest.md 6.5)."""
+    return Call(
+        "GET",
+        f"sobjects/{quote(sobject, safe='')}/describe",
+        _read_describe,
+        repeatable=True,
+        headers={"If-Modified-Since": modified_since} if modified_since else {},
+        accepts=frozenset({304}) if modified_since else frozenset(),
+    )
+
+
+def read_sobject(source: JsonObject) -> SObject:
+    """The describe's JSON of any API version: keys that older versions lack take the value they mean there."""
+    return SObject(
+        name=required_text(source, "name"),
+        label=text(source, "label"),
+        key_prefix=text(source, "keyPrefix") or None,
+        fields=tuple(_read_field(one) for one in objects(source.get("fields"))),
+        custom=flag(source, "custom"),
+        createable=flag(source, "createable"),
+        updateable=flag(source, "updateable"),
+        deletable=flag(source, "deletable"),
+        queryable=flag(source, "queryable"),
+    )
+
+
+def _read_describe(reply: Reply) -> Described | None:
+    if reply.status == 304:
+        return None
+    return Described(read_sobject(read_object(reply)), reply.headers.get("last-modified", ""))
+
+
+def _read_global(reply: Reply) -> tuple[ObjectSummary, ...]:
+    return tuple(
+        ObjectSummary(
+            name=required_text(one, "name"),
+            label=text(one, "label"),
+            key_prefix=text(one, "keyPrefix") or None,
+            custom=flag(one, "custom"),
+            queryable=flag(one, "queryable"),
+            createable=flag(one, "createable"),
+            updateable=flag(one, "updateable"),
+            deletable=flag(one, "deletable"),
+        )
+        for one in objects(read_object(reply).get("sobjects"))
+    )
+
+
+def _read_field(source: JsonObject) -> Field:
+    reference_to = source.get("referenceTo")
+    return Field(
+        name=required_text(source, "name"),
+        label=text(source, "label"),
+        type=required_text(source, "type"),
+        length=number(source, "length"),
+        precision=number(source, "precision"),
+        scale=number(source, "scale"),
+        digits=number(source, "digits"),
+        nillable=flag(source, "nillable", absent=True),
+        createable=flag(source, "createable"),
+        updateable=flag(source, "updateable"),
+        defaulted_on_create=flag(source, "defaultedOnCreate"),
+        calculated=flag(source, "calculated"),
+        auto_number=flag(source, "autoNumber"),
+        external_id=flag(source, "externalId"),
+        id_lookup=flag(source, "idLookup"),
+        unique=flag(source, "unique"),
+        case_sensitive=flag(source, "caseSensitive"),
+        name_field=flag(source, "nameField"),
+        custom=flag(source, "custom"),
+        filterable=flag(source, "filterable", absent=True),
+        sortable=flag(source, "sortable", absent=True),
+        groupable=flag(source, "groupable", absent=True),
+        aggregatable=flag(source, "aggregatable", absent=True),
+        restricted_picklist=flag(source, "restrictedPicklist"),
+        picklist_values=tuple(_read_picklist_value(one) for one in objects(source.get("picklistValues"))),
+        reference_to=tuple(str(name) for name in reference_to) if isinstance(reference_to, list) else (),
+        relationship_name=text(source, "relationshipName") or None,
+        # versions before 30 or so have namePointing only (rest.md 6.4)
+        polymorphic=flag(source, "polymorphicForeignKey", absent=flag(source, "namePointing")),
+        compound_field_name=text(source, "compoundFieldName") or None,
+        extra_type_info=text(source, "extraTypeInfo") or None,
+    )
+
+
+def _read_picklist_value(source: JsonObject) -> PicklistValue:
+    value = text(source, "value")
+    return PicklistValue(
+        value=value,
+        label=text(source, "label") or value,
+        active=flag(source, "active", absent=True),
+        default=flag(source, "defaultValue"),
+    )
