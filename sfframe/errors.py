@@ -6,6 +6,7 @@
         * SoqlSyntaxError    the query text cannot be parsed; carries row and column
     * ContractError          rows or columns that the object's describe refuses; carries the frame of failures
     * ConnectionFailed       the org cannot be reached
+    * Cancelled              the caller's cancel event was set; the ledger knows how far the work had come
     * ApiError               the org answered with an error; carries status, code and message
         * AuthenticationError
         * PermissionDenied
@@ -86,7 +87,20 @@ class ContractError(SfframeError):
 
 
 class ConnectionFailed(SfframeError):
-    """The org cannot be reached: no such host, refused, timed out, connection lost."""
+    """The org cannot be reached: no such host, refused, timed out, connection lost.
+
+    ``sent`` is False where it is certain that nothing of the request reached the org.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", said: str = "", remedy: str = "", job_id: str = "", sent: bool = True
+    ) -> None:
+        super().__init__(what, where=where, said=said, remedy=remedy, job_id=job_id)
+        self.sent = sent
+
+
+class Cancelled(SfframeError):
+    """The caller's cancel event was set. Jobs that were closed go on in the org; the ledger knows them."""
 
 
 class ApiError(SfframeError):
@@ -174,11 +188,12 @@ class RowsFailed(SfframeError):
         what: str,
         *,
         where: str = "",
+        said: str = "",
         remedy: str = "",
         counts: dict[str, int] | None = None,
         triage: pl.DataFrame | None = None,
     ) -> None:
-        super().__init__(what, where=where, remedy=remedy)
+        super().__init__(what, where=where, said=said, remedy=remedy)
         self.counts = counts or {}
         self.triage = triage
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The only place that knows httpx, sockets, tokens and logins."""
