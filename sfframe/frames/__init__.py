@@ -1,1 +1,1 @@
-"""TODO."""
+"""Dataframes: any frame in, every failing cell, every answer joined to its row. Never HTTP."""

@@ -1,0 +1,133 @@
+"""Text frames -> CSV files, none larger than one job may be, cut exactly between records."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from sfframe.errors import FrameError
+from sfframe.facts import DELIMITERS, HEADER_CHARACTERS, ROWS_PER_JOB, UPLOAD_BYTES, Delimiter, LineEnding
+from sfframe.spool import Part
+
+PIECE_ROWS = 50_000  # rows that become text at a time: a few MB in memory, and long enough to keep polars busy
+CLOSED = -1
+ENDINGS: dict[LineEnding, str] = {"LF": "\n", "CRLF": "\r\n"}
+
+
+def spool(
+    frames: pl.DataFrame | Iterable[pl.DataFrame],
+    folder: Path,
+    *,
+    max_bytes: int = UPLOAD_BYTES,
+    max_rows: int = ROWS_PER_JOB,
+    delimiter: Delimiter = "COMMA",
+    line_ending: LineEnding = "LF",
+) -> list[Part]:
+    """Writes ``part-00000.csv`` and so on into ``folder`` and says what is in each; no rows give no parts.
+
+    ``frames`` are text frames (``encode``), all with the same columns. Each part starts with the header, ends on a
+    record, and has at most ``max_bytes`` bytes and ``max_rows`` rows. Only the owner can read the files. A record that
+    is larger than a part raises ``FrameError`` with its row, counted from 0 over the rows that are sent.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    writer = _PartWriter(folder, max_bytes, max_rows, delimiter, line_ending)
+    try:
+        for frame in [frames] if isinstance(frames, pl.DataFrame) else frames:
+            for start in range(0, frame.height, PIECE_ROWS):
+                writer.append(frame[start : start + PIECE_ROWS])
+    finally:
+        writer.close()
+    return writer.parts
+
+
+class _PartWriter:
+    def __init__(
+        self, folder: Path, max_bytes: int, max_rows: int, delimiter: Delimiter, line_ending: LineEnding
+    ) -> None:
+        self.parts: list[Part] = []
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._max_rows = max_rows
+        self._delimiter = delimiter
+        self._line_ending = line_ending
+        self._file = CLOSED
+        self._path = folder
+        self._header = b""
+        self._first = 0
+        self._rows = 0
+        self._bytes = 0
+
+    def append(self, frame: pl.DataFrame) -> None:
+        """Writes all rows of ``frame``, opening a new part where the present one is full."""
+        while frame.height:
+            if self._file == CLOSED or self._rows >= self._max_rows:
+                self._open(frame)
+            room = self._max_rows - self._rows
+            self._fit(frame[:room])
+            frame = frame[room:]
+
+    def _fit(self, frame: pl.DataFrame) -> None:
+        """Writes ``frame``, in halves where it is too large for what is left of the part."""
+        body = self._text(frame, header=False)
+        if self._bytes + len(body) <= self._max_bytes:
+            self._write(body)
+            self._rows += frame.height
+        elif frame.height > 1:
+            middle = frame.height // 2
+            self._fit(frame[:middle])
+            self._fit(frame[middle:])
+        elif self._rows > 0:
+            self._open(frame)
+            self._fit(frame)
+        else:
+            raise FrameError(
+                f"the record is {len(body):,} bytes long; with its header, one upload takes {self._max_bytes:,}",
+                where=f"row {self._first} of those to be sent",
+                remedy="Shorten its texts, or leave its largest column out with columns={...: None}.",
+            )
+
+    def close(self) -> None:
+        """Ends the present part."""
+        if self._file == CLOSED:
+            return
+        os.close(self._file)
+        self._file = CLOSED
+        if self._rows == 0:
+            self._path.unlink()
+            return
+        self.parts.append(Part(len(self.parts), self._path, self._first, self._rows, self._bytes))
+
+    def _open(self, frame: pl.DataFrame) -> None:
+        self.close()
+        if not self._header:
+            self._header = self._text(frame[:0], header=True)
+            if len(self._header) > HEADER_CHARACTERS:
+                raise FrameError(
+                    f"the header line is {len(self._header):,} characters long; the org takes {HEADER_CHARACTERS:,}",
+                    remedy="Send fewer columns at a time.",
+                )
+        self._path = self._folder / f"part-{len(self.parts):05}.csv"
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._first = self.parts[-1].first_row + self.parts[-1].rows if self.parts else 0
+        self._rows = 0
+        self._bytes = 0
+        self._write(self._header)
+
+    def _write(self, body: bytes) -> None:
+        view = memoryview(body)
+        while view:
+            view = view[os.write(self._file, view) :]
+        self._bytes += len(body)
+
+    def _text(self, frame: pl.DataFrame, *, header: bool) -> bytes:
+        if frame.width == 1:
+            # A record of one empty cell would be a blank line, and blank lines are skipped (bulk2.md 3.6).
+            frame = frame.select(pl.all().fill_null(""))
+        return frame.write_csv(
+            include_header=header,
+            separator=DELIMITERS[self._delimiter],
+            line_terminator=ENDINGS[self._line_ending],
+        ).encode()
