@@ -107,7 +107,7 @@ def typed_frames(draw):
 def test_any_typed_frame_is_read_back_by_a_strict_csv_reader(tmp_path: Path, drawn, delimiter, ending, max_rows):
     frame, sent = drawn
     parts = spool(encode(frame, sent), tmp_path / "spool", delimiter=delimiter, line_ending=ending, max_rows=max_rows)
-    rows = []
+    rows: list[list[str]] = []
     for number, part in enumerate(parts):
         text = part.path.read_bytes().decode()
         assert text.endswith("\n" if ending == "LF" else "\r\n")
