@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import random
+import shutil
+import tempfile
 import threading
+import weakref
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from sfframe.localorg.catalogue.catalogue import Catalogue
+from sfframe.localorg.catalogue.deployment import Described, refusal
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
+from sfframe.localorg.catalogue.types import COMPOUND_TYPES
+from sfframe.localorg.store import java_numbers, record_ids
+from sfframe.localorg.store.settings import Settings
+
+__all__ = ["COMPOUND_TYPES", "OrgFileUnusable", "Store", "quoted", "sql_type"]
 
 # How a field's value lies in its table. Datetimes are naive UTC cut to milliseconds (measured.md 9).
 _SQL_TYPES = {
@@ -24,7 +36,16 @@ _SQL_TYPES = {
     "time": "TIME",
     "base64": "BLOB",
 }
-COMPOUND_TYPES = frozenset({"address", "location"})  # made of other fields; no column of their own
+_FORMAT = "1"  # of the org schema; a file of another format is refused
+_USERNAME = "integration@sfframe.example"
+
+# Files that are open in this process: DuckDB would hand out the same database twice, with two sets of locks.
+_open_files: set[Path] = set()
+_open_files_lock = threading.Lock()
+
+
+class OrgFileUnusable(Exception):
+    """The file of an org cannot be opened: in use elsewhere, damaged, or not the file of an org."""
 
 
 def quoted(name: str) -> str:
@@ -41,14 +62,34 @@ class Store:
     """The rows of the org.
 
     Every request and every job uses a cursor of its own (``with store.cursor() as cursor``); who writes holds
-    ``writing``, because DuckDB refuses two writers of one table.
+    ``writing``, because DuckDB refuses two writers of one table. ``scratch`` is a private directory for spool files
+    that is gone after ``close``. ``org_id``, ``user_id``, ``profile_id`` and the ids of all rows depend on the seed
+    alone; a file keeps those of its first day. Ids are unique because the counter is; they carry no index, which would
+    double the time of a bulk insert and find a row no sooner.
     """
 
-    def __init__(self, path: Path | None, catalogue: Catalogue) -> None:
-        self.path = path
+    def __init__(self, path: Path | None, catalogue: Catalogue, settings: Settings | None = None) -> None:
+        self.path = path.absolute() if path else None
         self.catalogue = catalogue
+        self.settings = settings or Settings()
         self.writing = threading.RLock()
-        self._connection = duckdb.connect(str(path) if path else ":memory:")
+        self.scratch = Path(tempfile.mkdtemp(prefix="sfframe-org-"))
+        self._tidy = weakref.finalize(self, shutil.rmtree, self.scratch, ignore_errors=True)
+        try:
+            self._connection = _connect(self.path, self.scratch)
+            try:
+                self._prepare()
+            except BaseException:
+                _disconnect(self._connection, self.path)
+                raise
+        except BaseException:
+            self._tidy()
+            raise
+
+    @property
+    def pod(self) -> str:
+        """The two characters behind the key prefix of every id of this org."""
+        return self.org_id[3:5]
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A new cursor on the same database; close it after use."""
@@ -62,6 +103,225 @@ class Store:
         """The org's clock: naive UTC, whole seconds, as Salesforce's system fields show it."""
         return dt.datetime.now(dt.UTC).replace(microsecond=0, tzinfo=None)
 
+    def next_counter(self, cursor: duckdb.DuckDBPyConnection, prefix: str, count: int) -> int:
+        """Reserve ``count`` record numbers for ``sf_id(prefix, n)``; answers the first. Hold ``writing``.
+
+        Runs in the cursor's transaction: what is rolled back is given out again.
+        """
+        rows = cursor.execute(
+            "INSERT INTO org.counters VALUES ($prefix, $count) "
+            "ON CONFLICT (prefix) DO UPDATE SET last = last + $count RETURNING last",
+            {"prefix": prefix, "count": count},
+        ).fetchall()
+        return int(rows[0][0]) - count + 1
+
+    def new_id(self, prefix: str) -> str:
+        """One new id outside of any transaction: of a job, a session, a locator."""
+        with self.writing, self.cursor() as cursor:
+            return record_ids.record_id(prefix, self.pod, self.next_counter(cursor, prefix, 1))
+
+    def ensure(self, obj: ObjectDef, cursor: duckdb.DuckDBPyConnection | None = None) -> None:
+        """Create the object's table, or add the columns that it lacks. New checkbox columns hold their default."""
+        if cursor is None:
+            with self.writing, self.cursor() as own:
+                return self.ensure(obj, own)
+        columns = {field.name: _column(field) for field in obj if field.type not in COMPOUND_TYPES}
+        present = self._column_types(cursor, obj)
+        if not present:
+            cursor.execute(f"CREATE TABLE {self.table(obj)} ({', '.join(columns.values())})")
+            return None
+        for name, column in columns.items():
+            if name.casefold() not in present:
+                cursor.execute(f"ALTER TABLE {self.table(obj)} ADD COLUMN {column}")
+        return None
+
+    def deploy(self, described: list[Described]) -> list[ObjectDef]:
+        """Deploy to the catalogue, bring the tables in line and remember the definitions in the file.
+
+        All or nothing; raises ValueError as ``Catalogue.deploy`` does, and where a column would have to change its
+        kind of value.
+        """
+        with self.writing, self.cursor() as cursor:
+            planned = self.catalogue.planned(described)
+            for obj in planned:
+                self._refuse_changed_columns(cursor, obj)
+            cursor.execute("BEGIN")
+            try:
+                for obj in planned:
+                    self.ensure(obj, cursor)
+                kept = [one | {"keyPrefix": obj.key_prefix} for one, obj in zip(described, planned, strict=True)]
+                cursor.execute(
+                    "INSERT INTO org.deployments SELECT coalesce(max(position), 0) + 1, $1 FROM org.deployments",
+                    [json.dumps(kept)],
+                )
+                self._keep(cursor, "metadata_changed", self.now().isoformat())
+                cursor.execute("COMMIT")
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            self.catalogue.adopt(planned)
+        return planned
+
+    def metadata_changed(self) -> dt.datetime:
+        """When definitions last changed, naive UTC in whole seconds."""
+        with self.cursor() as cursor:
+            return dt.datetime.fromisoformat(self._kept(cursor)["metadata_changed"])
+
+    def reset(self) -> None:
+        """Remove all rows but those that every org has, and begin the counters anew; definitions stay."""
+        with self.writing, self.cursor() as cursor:
+            cursor.execute("BEGIN")
+            for obj in self.catalogue.objects.values():
+                cursor.execute(f"DELETE FROM {self.table(obj)}")
+            cursor.execute("DELETE FROM org.counters")
+            self._seed_rows(cursor)
+            cursor.execute("COMMIT")
+
     def close(self) -> None:
-        """Write everything to the file and let go of it."""
-        self._connection.close()
+        """Write everything to the file and let go of it. A second call does nothing."""
+        with self.writing:
+            if self._tidy.alive:
+                _disconnect(self._connection, self.path)
+                self._tidy()
+
+    def _prepare(self) -> None:
+        with self.cursor() as cursor:
+            if _is_new(cursor):
+                self._create(cursor)
+            try:
+                kept = self._kept(cursor)
+            except duckdb.CatalogException as error:
+                raise self._unusable("It is a DuckDB database, but not the file of an org.") from error
+            if kept["format"] != _FORMAT:
+                raise self._unusable(f"It was written by another version of sfframe (format {kept['format']}).")
+            self.org_id, self.user_id, self.profile_id = (kept[key] for key in ("org_id", "user_id", "profile_id"))
+            cursor.execute(record_ids.macros(self.pod) + java_numbers.MACROS)
+            for (text,) in cursor.execute("SELECT described FROM org.deployments ORDER BY position").fetchall():
+                self.catalogue.deploy(json.loads(text))
+            for obj in self.catalogue.objects.values():
+                self.ensure(obj, cursor)
+            if not cursor.execute('SELECT count(*) FROM data."Organization"').fetchall()[0][0]:
+                self._seed_rows(cursor)
+
+    def _create(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        cursor.execute(
+            """
+            CREATE SCHEMA data;
+            CREATE SCHEMA org;
+            CREATE TABLE org.settings (key VARCHAR PRIMARY KEY, value VARCHAR);
+            CREATE TABLE org.counters (prefix VARCHAR PRIMARY KEY, last BIGINT);
+            CREATE TABLE org.deployments (position BIGINT, described VARCHAR);
+            """
+        )
+        drawn = random.Random(self.settings.seed)  # noqa: S311 - ids are not secrets
+        pod = "".join(drawn.choices(record_ids.ALPHABET, k=2))
+        self._keep(cursor, "format", _FORMAT)
+        self._keep(cursor, "metadata_changed", self.now().isoformat())
+        for key, prefix in (("org_id", "00D"), ("user_id", "005"), ("profile_id", "00e")):
+            self._keep(cursor, key, record_ids.record_id(prefix, pod, drawn.randrange(62**4, 62**5)))
+
+    def _seed_rows(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """The rows that clients ask for unasked (clients.md 1)."""
+        stamps: dict[str, Any] = dict.fromkeys(("CreatedDate", "LastModifiedDate", "SystemModstamp"), self.now())
+        stamps |= {"CreatedById": self.user_id, "LastModifiedById": self.user_id}
+        locale = {"TimeZoneSidKey": "GMT", "LanguageLocaleKey": "en_US"}
+        organization = {
+            "Id": self.org_id,
+            "Name": "sfframe embedded org",
+            "OrganizationType": "Developer Edition",
+            "IsSandbox": self.settings.sandbox,
+            "InstanceName": "LOCAL",
+            "DefaultLocaleSidKey": "en_US",
+            "FiscalYearStartMonth": 1,
+        }
+        profile = {"Id": self.profile_id, "Name": "System Administrator", "UserType": "Standard"}
+        user = {
+            "Id": self.user_id,
+            "Username": _USERNAME,
+            "FirstName": "Integration",
+            "LastName": "User",
+            "Name": "Integration User",
+            "Email": _USERNAME,
+            "Alias": "integ",
+            "CommunityNickname": "integration",
+            "IsActive": True,
+            "LocaleSidKey": "en_US",
+            "EmailEncodingKey": "UTF-8",
+            "ProfileId": self.profile_id,
+            "UserType": "Standard",
+        }
+        for name, row in (("Organization", organization | locale), ("Profile", profile), ("User", user | locale)):
+            _insert(cursor, name, row | stamps)
+
+    def _column_types(self, cursor: duckdb.DuckDBPyConnection, obj: ObjectDef) -> dict[str, str]:
+        rows = cursor.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'data' AND table_name = $1",
+            [obj.name],
+        ).fetchall()
+        return {name.casefold(): kind for name, kind in rows}
+
+    def _refuse_changed_columns(self, cursor: duckdb.DuckDBPyConnection, obj: ObjectDef) -> None:
+        present = self._column_types(cursor, obj)
+        for field in obj:
+            before = present.get(field.name.casefold())
+            if before is not None and before != sql_type(field):
+                what = f"the stored values are of type {before}; a {field.type} cannot take them over."
+                raise refusal(f"{obj.name}.{field.name}", what, "Keep the type, or deploy a field of another name.")
+
+    def _keep(self, cursor: duckdb.DuckDBPyConnection, key: str, value: str) -> None:
+        cursor.execute("INSERT OR REPLACE INTO org.settings VALUES ($1, $2)", [key, value])
+
+    def _kept(self, cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
+        return dict(cursor.execute("SELECT key, value FROM org.settings").fetchall())
+
+    def _unusable(self, what: str) -> OrgFileUnusable:
+        return OrgFileUnusable(f"{self.path} cannot be opened. {what} Name another file, or a new one.")
+
+
+def _connect(path: Path | None, scratch: Path) -> duckdb.DuckDBPyConnection:
+    # Without a directory of its own, a database in memory spills into the working directory.
+    config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(scratch / "spill")}
+    if path is None:
+        return duckdb.connect(":memory:", config=config)
+    with _open_files_lock:
+        if path in _open_files:
+            raise OrgFileUnusable(f"{path} is open in this process already. Close that org first, or use it.")
+        _open_files.add(path)
+    try:
+        return duckdb.connect(str(path), config=config)
+    except duckdb.Error as error:
+        with _open_files_lock:
+            _open_files.discard(path)
+        if "lock" in str(error).lower():
+            raise OrgFileUnusable(
+                f"{path} is in use by another process. Close the org there, talk to it by its URL, or copy the file."
+            ) from error
+        if not path.parent.is_dir():
+            raise OrgFileUnusable(f"{path} cannot be created: there is no folder {path.parent}.") from error
+        raise OrgFileUnusable(
+            f"{path} cannot be opened: it is damaged, or not the file of an org. Name another file. DuckDB: {error}"
+        ) from error
+
+
+def _disconnect(connection: duckdb.DuckDBPyConnection, path: Path | None) -> None:
+    connection.close()
+    if path is not None:
+        with _open_files_lock:
+            _open_files.discard(path)
+
+
+def _is_new(cursor: duckdb.DuckDBPyConnection) -> bool:
+    return not cursor.execute("SELECT count(*) FROM duckdb_tables() WHERE NOT internal").fetchall()[0][0]
+
+
+def _column(field: FieldDef) -> str:
+    column = f"{quoted(field.name)} {sql_type(field)}"
+    if field.type == "boolean":
+        column += f" DEFAULT {field.default_value or 'false'}"
+    return column
+
+
+def _insert(cursor: duckdb.DuckDBPyConnection, table: str, row: dict[str, Any]) -> None:
+    names = ", ".join(quoted(name) for name in row)
+    marks = ", ".join("?" for _ in row)
+    cursor.execute(f"INSERT INTO data.{quoted(table)} ({names}) VALUES ({marks})", list(row.values()))
