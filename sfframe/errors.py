@@ -7,6 +7,7 @@
     * ContractError          rows or columns that the object's describe refuses; carries the frame of failures
     * ConnectionFailed       the org cannot be reached
     * Cancelled              the caller's cancel event was set; the ledger knows how far the work had come
+    * LedgerError            the record of runs on this disk cannot be used
     * ApiError               the org answered with an error; carries status, code and message
         * AuthenticationError
         * PermissionDenied
@@ -101,6 +102,10 @@ class ConnectionFailed(SfframeError):
 
 class Cancelled(SfframeError):
     """The caller's cancel event was set. Jobs that were closed go on in the org; the ledger knows them."""
+
+
+class LedgerError(SfframeError):
+    """The record of runs on this disk cannot be used: locked, of a newer sfframe, or changed by another process."""
 
 
 class ApiError(SfframeError):

@@ -137,9 +137,9 @@ def _split(text: str) -> tuple[str, str, int | None, str]:
     except ValueError:
         raise _refused(text, "is not an address") from None
     if parts.username is not None or parts.password is not None:
-        raise _refused("", "The address holds a user name or password, which does not belong there")
+        raise _refused("", "The instance URL holds a user name or password, which does not belong there")
     if not host or (_HOST.fullmatch(host) is None and ":" not in host):
-        raise _refused(text, "names no host")
+        raise _refused(text, "names no host") if text else _refused("", "The instance URL is empty")
     scheme = parts.scheme.lower() or ("http" if is_loopback(host) else "https")
     if scheme not in {"http", "https"}:
         raise _refused(text, "is not a web address")
@@ -158,7 +158,8 @@ def is_loopback(host: str) -> bool:
 
 
 def _refused(text: str, why: str) -> UsageError:
-    said = f"The instance URL {text.partition('?')[0]!r} {why}." if text else f"{why}."
+    shown = text.partition("?")[0].partition("#")[0]  # what follows may hold a session
+    said = f"The instance URL {shown!r} {why}." if text else f"{why}."
     return UsageError(said, remedy=f"Use the org's own address, such as {EXAMPLE} (Setup, My Domain).")
 
 

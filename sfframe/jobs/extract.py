@@ -1,0 +1,230 @@
+"""Reading much: a bulk query job to pages on disk, or the pages of a REST query (bulk2.md 4, rest.md 5)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from threading import Event
+
+from sfframe.errors import IncompleteAnswer, JobAborted, JobFailed
+from sfframe.facts import Delimiter
+from sfframe.jobs.events import JobEvent, JobEventKind, Listener, tell
+from sfframe.jobs.pacing import SYSTEM_CLOCK, Clock, Pacing, follow
+from sfframe.jobs.wire import Wire, check_cancel, download
+from sfframe.protocol import bulk2_query, query
+from sfframe.protocol.bulk2_job import JobInfo
+from sfframe.protocol.query import QueryPage
+
+_ENDED = frozenset({"JobComplete", "Failed", "Aborted"})  # bulk2.md 4.1
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a bulk query on disk: CSV with its own header line. ``rows`` is None where a proxy hid the count."""
+
+    path: Path
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """A whole bulk query: the job, its pages in order, and the number of rows that the org counted."""
+
+    job_id: str
+    pages: tuple[Page, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueryJob:
+    """A bulk query. ``max_records`` caps a page's rows; without it the org chooses. ``keep`` leaves the job in the org,
+    where its results stay for seven days; else it is deleted once its pages are complete.
+    """
+
+    soql: str
+    all_rows: bool = False
+    max_records: int | None = None
+    column_delimiter: Delimiter = "COMMA"
+    keep: bool = True
+
+
+def run_query(
+    wire: Wire,
+    job: QueryJob,
+    *,
+    folder: Path,
+    job_id: str = "",
+    pacing: Pacing | None = None,
+    cancel: Event | None = None,
+    on_event: Listener | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    jitter: Callable[[], float] = random.random,
+) -> Extract:
+    """Runs the query, or goes on with the job of an earlier call, and brings all its pages into ``folder``.
+
+    Raises ``QueryError`` when the org refuses the query, ``JobFailed`` and ``JobAborted``, ``JobTimeout`` while the job
+    goes on, and ``IncompleteAnswer`` when the pages have not the number of rows that the job counted.
+    """
+    watch = _Watch(on_event)
+    info = wait_for_query(
+        wire,
+        job_id or start_query(wire, job, cancel=cancel, on_event=on_event),
+        pacing=pacing,
+        cancel=cancel,
+        on_event=on_event,
+        clock=clock,
+        jitter=jitter,
+    )
+    pages = tuple(
+        fetch_pages(
+            wire, info, folder=folder, max_records=job.max_records, cancel=cancel, on_event=on_event, clock=clock,
+            jitter=jitter,
+        )
+    )  # fmt: skip
+    if not job.keep:
+        wire.send(bulk2_query.delete(info.id), cancel=cancel)
+    rows = info.records_processed or 0
+    watch.tell("fetched", info, rows)
+    return Extract(info.id, pages, rows)
+
+
+def start_query(wire: Wire, job: QueryJob, *, cancel: Event | None = None, on_event: Listener | None = None) -> str:
+    """Makes the job and gives its id; the org begins at once."""
+    made = wire.send(
+        bulk2_query.create(job.soql, all_rows=job.all_rows, column_delimiter=job.column_delimiter), cancel=cancel
+    )
+    _Watch(on_event).tell("queued", made, 0)
+    return made.id
+
+
+def wait_for_query(
+    wire: Wire,
+    job_id: str,
+    *,
+    pacing: Pacing | None = None,
+    cancel: Event | None = None,
+    on_event: Listener | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    jitter: Callable[[], float] = random.random,
+) -> JobInfo:
+    """Waits until the job is complete; a job that failed or was aborted raises, as it has no results."""
+    watch = _Watch(on_event)
+    info = follow(
+        lambda: wire.send(bulk2_query.info(job_id), cancel=cancel),
+        job_id=job_id,
+        ended=_ENDED,
+        go_on=f"Read it later by its job id {job_id!r}; the org keeps it for 7 days.",
+        pacing=pacing or Pacing(),
+        on_info=watch.on_info,
+        on_failure=lambda message: tell(on_event, JobEvent("error", 0, 1, job_id, message=message)),
+        cancel=cancel,
+        clock=clock,
+        jitter=jitter,
+    )
+    if info.state == "JobComplete":
+        return info
+    if info.state == "Aborted":
+        raise JobAborted("the query job was aborted", where=f"job {job_id}", remedy="Run it again.", job_id=job_id)
+    raise JobFailed(
+        "the org gave the query job up",
+        where=f"job {job_id}",
+        said=info.error_message,
+        remedy="Drop ORDER BY and LIMIT, narrow the WHERE, or read in slices of CreatedDate or Id.",  # bulk2.md 6.4
+        job_id=job_id,
+    )
+
+
+def fetch_pages(
+    wire: Wire,
+    info: JobInfo,
+    *,
+    folder: Path,
+    max_records: int | None = None,
+    cancel: Event | None = None,
+    on_event: Listener | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    jitter: Callable[[], float] = random.random,
+) -> Iterator[Page]:
+    """The pages of a complete job, each when it is whole on disk.
+
+    After the last one their rows are added up; ``IncompleteAnswer`` then says that what was given so far is not the
+    whole answer. Until this iterator has ended, nothing of it may be taken for complete.
+    """
+    watch = _Watch(on_event)
+    locator: str | None = None
+    seen: set[str] = set()
+    counted: list[int | None] = []
+    for number in count(1):
+        check_cancel(cancel, where="a bulk query", job_id=info.id)
+        target = folder / f"page-{number:05d}.{info.id}.csv"
+        call = bulk2_query.results(info.id, locator=locator, max_records=max_records)
+        head = bulk2_query.read_page_head(download(wire, call, target, cancel=cancel, clock=clock, jitter=jitter))
+        counted.append(head.rows)
+        yield Page(target, head.rows)
+        watch.tell("in_progress", info, sum(rows or 0 for rows in counted))
+        locator = head.locator
+        if locator is None:
+            break
+        if locator in seen:
+            raise _incomplete(info, "the org names the same page twice")
+        seen.add(locator)
+    found = sum(rows for rows in counted if rows is not None)
+    if None not in counted and info.records_processed is not None and found != info.records_processed:
+        raise _incomplete(info, f"the pages have {found:,} rows, the job counted {info.records_processed:,}")
+
+
+def rest_pages(
+    wire: Wire, soql: str, *, all_rows: bool = False, batch_size: int | None = None, cancel: Event | None = None
+) -> Iterator[QueryPage]:
+    """The pages of a REST query, each a JSON body as bytes.
+
+    Checked here: every page names the same total, and no page comes twice (``IncompleteAnswer``). Whether the records
+    add up to ``total_size`` shows only when they are decoded, and is the caller's to check.
+    """
+    page = wire.send(query.query(soql, all_rows=all_rows, batch_size=batch_size), cancel=cancel)
+    total, seen = page.total_size, set[str]()
+    yield page
+    while page.next_path is not None:
+        if page.next_path in seen:
+            raise IncompleteAnswer("the org names the same page twice", where="REST query", remedy="Run it again.")
+        seen.add(page.next_path)
+        page = wire.send(query.query_more(page.next_path), cancel=cancel)
+        if page.total_size != total:
+            raise IncompleteAnswer(
+                f"the first page names {total:,} records, a later one {page.total_size:,}",
+                where="REST query",
+                remedy="The records changed while they were read: run it again, or use a bulk query.",
+            )
+        yield page
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Tells what happens to the one job of an extract, and says nothing twice."""
+
+    listener: Listener | None
+    last: tuple[str, int] = ("", 0)
+
+    def on_info(self, info: JobInfo) -> None:
+        now = (info.state, info.records_processed or 0)
+        if now != self.last:
+            self.last = now
+            ended = info.state in _ENDED
+            self.tell("ended" if ended else "in_progress" if info.state == "InProgress" else "queued", info, 0)
+
+    def tell(self, kind: JobEventKind, info: JobInfo, processed: int) -> None:
+        rows = info.records_processed or 0
+        message = info.error_message
+        tell(self.listener, JobEvent(kind, 0, 1, info.id, info.state, rows, processed, 0, 0, message))
+
+
+def _incomplete(info: JobInfo, what: str) -> IncompleteAnswer:
+    return IncompleteAnswer(
+        what,
+        where=f"job {info.id}",
+        remedy="Read the job again by its id; if it stays so, run the query anew.",
+        job_id=info.id,
+    )
