@@ -30,7 +30,7 @@ _INCURABLE = ("not valid for use with the REST API", "Connected app is not attac
 
 # The shapes of an access token, opaque and JWT (rest.md 1.2), and of the header that carries it.
 _TOKEN = re.compile(r"00D\w{12,15}![\w.]*|\beyJ[\w-]+\.[\w-]+\.[\w-]+|\b(?:Bearer|OAuth|Basic)\s+[\w.!~+/=-]{8,}")
-_NOT_SHOWN = re.compile(r"(?is)<(script|style|head)\b.*?</\1\s*>|<!--.*?-->|<[^>]+>")
+_NOT_SHOWN = re.compile(r"(?is)<(script|style|title)\b.*?</\1\s*>|<!--.*?-->|<[^>]+>")
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
 _XML_CODE = re.compile(r"(?s)<(?:\w+:)?(?:errorCode|exceptionCode)>\s*(.*?)\s*</")
 _XML_TEXT = re.compile(r"(?s)<(?:\w+:)?(?:message|exceptionMessage)>\s*(.*?)\s*</")
@@ -179,8 +179,8 @@ def _plain(body: str) -> str:
     """The words of an HTML page, its title first; other text as it is."""
     title = _TITLE.search(body)
     words = _NOT_SHOWN.sub(" ", body)
-    shown = f"{title[1].strip()}: {words}" if title else words
-    return " ".join(html.unescape(shown).split())[:300]
+    shown = (" ".join(html.unescape(part).split()) for part in (title[1] if title else "", words))
+    return ": ".join(part for part in shown if part)[:300]
 
 
 def _scrub(text: str) -> str:

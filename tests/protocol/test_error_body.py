@@ -1,0 +1,152 @@
+"""Error answers of every shape become the right class, with four parts and without secrets."""
+
+import pickle
+
+import pytest
+
+from sfframe import errors
+from sfframe.protocol import bulk2_ingest, query
+from sfframe.protocol.call import Call, Reply, read_nothing
+from sfframe.protocol.error_body import answer, error_for, read_problem
+
+TOKEN = "00DAB0000000abcMAA!AQcAQH0dMHZfz972Szmpkb58urFRkgeBGsxL_QJWwYMfAbUeeG7c1E6LYUfiDUkWe6H34r1AAwOR8B8fLEz6n"
+CALL = Call("GET", "sobjects/Nope/describe", read_nothing, repeatable=True)
+
+
+def error_of(status: int, body: str, call: Call[object] = CALL) -> errors.ApiError:
+    return error_for(call, Reply(status, {}, body.encode()))
+
+
+def test_an_array_of_one_object_gives_code_message_and_fields():
+    body = (
+        '[{"message":"Required fields are missing: [LastName]","errorCode":"REQUIRED_FIELD_MISSING",'
+        '"fields":["LastName"]}]'
+    )
+    found = error_of(400, body)
+    assert (type(found), found.status, found.error_code, found.fields) == (
+        errors.ApiError,
+        400,
+        "REQUIRED_FIELD_MISSING",
+        ("LastName",),
+    )
+    assert str(found) == (
+        "GET sobjects/Nope/describe: the request was refused (HTTP 400)\n"
+        "The org said: REQUIRED_FIELD_MISSING: Required fields are missing: [LastName]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (401, "INVALID_SESSION_ID", errors.AuthenticationError),
+        (401, "INVALID_OPERATION_WITH_EXPIRED_PASSWORD", errors.AuthenticationError),
+        (403, "REQUEST_LIMIT_EXCEEDED", errors.LimitExceeded),
+        (403, "API_DISABLED_FOR_ORG", errors.PermissionDenied),
+        (400, "FEATURENOTENABLED", errors.PermissionDenied),
+        (404, "NOT_FOUND", errors.NotFound),
+        (400, "MALFORMED_QUERY", errors.QueryError),
+        (400, "INVALID_QUERY_LOCATOR", errors.QueryError),
+        (400, "INVALIDJOBSTATE", errors.ApiError),
+        (429, "", errors.LimitExceeded),
+        (503, "SERVER_UNAVAILABLE", errors.ServerUnavailable),
+        (500, "UNKNOWN_EXCEPTION", errors.ServerUnavailable),
+        (420, "", errors.ServerUnavailable),
+    ],
+)
+def test_the_class_follows_the_code_and_then_the_status(status, code, expected):
+    assert type(error_of(status, f'[{{"errorCode":"{code}","message":"text"}}]')) is expected
+
+
+def test_the_job_is_named_in_where_and_kept_as_an_attribute():
+    call = bulk2_ingest.close("750AB00000XyZ01YAF")
+    found = error_of(
+        400, '[{"errorCode":"INVALIDJOBSTATE","message":"Closing already Completed Job not allowed"}]', call
+    )
+    assert found.job_id == "750AB00000XyZ01YAF"
+    assert found.where == "PATCH jobs/ingest/750AB00000XyZ01YAF"
+
+
+def test_an_oauth_error_object_is_a_refused_login_whatever_its_status():
+    found = error_of(400, '{"error":"invalid_grant","error_description":"no client credentials user enabled"}')
+    assert type(found) is errors.AuthenticationError
+    assert found.said == "invalid_grant: no client credentials user enabled"
+    assert found.remedy == "In the app's settings, enable the client credentials flow and name a run-as user."
+
+
+def test_too_many_logins_are_a_limit():
+    found = error_of(400, '{"error":"rate_limit_exceeded","error_description":"login rate exceeded"}')
+    assert type(found) is errors.LimitExceeded
+
+
+def test_a_page_of_html_gives_its_words():
+    body = "<head><title>Down for maintenance</title><style>p{}</style></head><body><p>We are&nbsp;busy</p></body>"
+    found = error_of(503, body)
+    assert type(found) is errors.ServerUnavailable
+    assert found.said == "Down for maintenance: We are busy"
+
+
+def test_an_xml_error_gives_its_code():
+    code, text = "<exceptionCode>InvalidSessionId</exceptionCode>", "<exceptionMessage>a &amp; b</exceptionMessage>"
+    body = f"<?xml version='1.0'?><error>{code}{text}</error>"
+    assert error_of(400, body).said == "InvalidSessionId: a & b"
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", "[", '["x"]', "null", "\x00\xff"])
+def test_a_body_that_says_nothing_is_still_an_error(body):
+    found = error_of(502, body)
+    assert (type(found), found.error_code) == (errors.ServerUnavailable, "")
+
+
+def test_a_redirect_names_the_remedy_and_not_the_target():
+    found = error_of(302, "")
+    assert found.what == "the host sends the request elsewhere (HTTP 302)"
+
+
+def test_a_token_in_an_answer_is_never_shown():
+    said = f"Session {TOKEN} is invalid, sent Authorization: Bearer {TOKEN}"
+    for body in (f'[{{"errorCode":"X","message":"{said}"}}]', said, f"<p>{said}</p>"):
+        found = error_of(400, body)
+        assert TOKEN not in f"{found!r}{found}{found.__dict__}"
+        assert "AQcAQH0d" not in str(found)
+
+
+def test_the_query_string_is_never_shown():
+    call = query.query("SELECT Id FROM Contact WHERE Email = 'eve@example.com'")
+    found = error_of(500, "", call)
+    assert "eve" not in f"{found!r}{found}{found.__dict__}{call!r}"
+    assert found.where == "GET query"
+
+
+def test_the_errors_are_picklable_with_all_that_they_know():
+    found = error_of(404, '[{"errorCode":"NOT_FOUND","message":"The requested resource does not exist"}]')
+    again = pickle.loads(pickle.dumps(found))  # noqa: S301 - our own bytes
+    assert (type(again), str(again), again.__dict__) == (type(found), str(found), found.__dict__)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "curable"),
+    [
+        (401, "INVALID_SESSION_ID", "Session expired or invalid", True),
+        (401, "INVALID_SESSION_ID", "This session is not valid for use with the REST API", False),
+        (401, "INVALID_SESSION_ID", "Connected app is not attached to Agent", False),
+        (401, "INVALID_OPERATION_WITH_EXPIRED_PASSWORD", "Your password has expired.", False),
+        (400, "INVALID_SESSION_ID", "Session expired or invalid", False),
+    ],
+)
+def test_a_new_token_is_asked_for_only_when_it_can_help(status, code, message, curable):
+    reply = Reply(status, {}, f'[{{"message":"{message}","errorCode":"{code}"}}]'.encode())
+    assert read_problem(reply).curable_by_login is curable
+
+
+def test_a_good_status_with_a_foreign_body_is_an_error_that_says_so():
+    with pytest.raises(errors.ApiError) as caught:
+        answer(bulk2_ingest.info("750AB00000XyZ01YAF"), Reply(200, {}, b"<html><title>Log in</title></html>"))
+    assert caught.value.what == "the answer cannot be understood: the answer is not JSON"
+    assert caught.value.said == "Log in"
+    assert caught.value.job_id == "750AB00000XyZ01YAF"
+
+
+def test_a_good_status_with_an_error_array_is_an_error_in_the_orgs_words():
+    with pytest.raises(errors.ApiError) as caught:
+        answer(bulk2_ingest.info("750AB00000XyZ01YAF"), Reply(200, {}, b'[{"errorCode":"X","message":"y"}]'))
+    assert caught.value.said == "X: y"
