@@ -35,7 +35,7 @@ def record_sql(record: Record, version: str) -> str:
 
 def _value(leaf: Leaf, record: Record, version: str) -> str:
     column = f"c{leaf.column}"
-    match leaf.type:
+    match leaf.field.type:
         case "boolean":
             return f"CAST(coalesce({column}, false) AS VARCHAR)"
         case "int" | "long":
@@ -51,7 +51,7 @@ def _value(leaf: Leaf, record: Record, version: str) -> str:
             text = f"'\"' || strftime(DATE '2000-01-01' + {column}, '%H:%M:%S.%gZ') || '\"'"
         case "base64":
             url = quoted_text(f'"/services/data/{version}/sobjects/{record.type}/')
-            text = f"CASE WHEN {column} IS NOT NULL THEN {url} || c{record.id_column} || '/{leaf.name}\"' END"
+            text = f"CASE WHEN {column} THEN {url} || c{record.id_column} || '/{leaf.name}\"' END"
         case _:
             text = f"CAST(to_json({column}) AS VARCHAR)"
     return f"coalesce({text}, 'null')"

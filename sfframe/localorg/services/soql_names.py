@@ -43,9 +43,13 @@ def unknown_relationship(text: str, name: str, at: int, *, child: bool) -> Servi
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A joined parent. ``type_sql`` gives the name of the record's own object, ``shown_type`` what REST calls it."""
+    """A joined parent, reached by the field ``foreign_key``.
+
+    ``type_sql`` gives the name of the record's own object, ``shown_type`` is what REST calls it.
+    """
 
     name: str
+    foreign_key: str
     alias: str
     obj: ObjectDef
     shown_type: str
@@ -147,11 +151,11 @@ class Names:
         new = f"p{self.level}_{len(self._parents)}"
         if field.polymorphic or len(field.reference_to) > 1:
             name_object, rows = _name_object(self.store, targets)
-            parent = Parent(field.relationship_name or path[-1], new, name_object, "Name", f'{new}."Type"')
+            parent = Parent(field.relationship_name or "", field.name, new, name_object, "Name", f'{new}."Type"')
         else:
             rows = self.store.table(targets[0])
             name = targets[0].name
-            parent = Parent(field.relationship_name or path[-1], new, targets[0], name, f"'{name}'")
+            parent = Parent(field.relationship_name or "", field.name, new, targets[0], name, f"'{name}'")
         self._joins.append(f'LEFT JOIN {rows} AS {new} ON {new}."Id" = {alias}.{quoted(field.name)}')
         self._parents[key] = parent
         return parent

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.services.soql_names import Column, Names, Parent
@@ -11,11 +12,11 @@ from sfframe.localorg.store.store import COMPOUND_TYPES, quoted
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One value: the number of its column, and its Salesforce type."""
+    """One value: the number of its column, and its field. Of base64 the column says only whether there is a value."""
 
     name: str
     column: int
-    type: str
+    field: FieldDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,29 +24,33 @@ class Compound:
     """An address or location, put together from its components."""
 
     name: str
+    field: FieldDef
     parts: tuple[Leaf, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """A child sub-query; its column holds the JSON of the whole answer."""
+    """A child sub-query; its column holds the JSON of the whole answer, ``record`` is what stands in there."""
 
     name: str
     column: int
+    record: Record
 
 
 @dataclass(slots=True)
 class Record:
     """A record, or a parent inside of one. ``id_column`` is None for aggregates, which have no URL.
 
-    ``own_type`` is the column with the name of the object that a polymorphic parent really is, and None elsewhere.
+    ``own_type`` is the column with the name of the object that a polymorphic parent really is, and None elsewhere;
+    ``foreign_key`` names the field that points at a parent.
     """
 
     name: str
     type: str
     id_column: int | None
     own_type: int | None = None
-    items: list[Leaf | Compound | Children | Record] = field(default_factory=list)
+    foreign_key: str | None = None
+    items: list[Leaf | Compound | Children | Record] = dataclasses.field(default_factory=list)
 
 
 class Shape:
@@ -77,18 +82,21 @@ class Shape:
             obj = column.parents[-1].obj if column.parents else self.names.obj
             record.items.append(self._compound(obj, column))
         else:
-            record.items.append(Leaf(alias or column.field.name, self.place(column.sql), column.field.type))
+            record.items.append(self._leaf(alias or column.field.name, column.sql, column.field))
 
     def add_flat(self, name: str, column: Column) -> None:
         """Select a value of an aggregate, whose records have no objects inside."""
-        self.record.items.append(Leaf(name, self.place(column.sql), column.field.type))
+        self.record.items.append(self._leaf(name, column.sql, column.field))
 
-    def add_children(self, name: str, sql: str, at: int) -> None:
+    def _leaf(self, name: str, sql: str, field: FieldDef) -> Leaf:
+        return Leaf(name, self.place(f"{sql} IS NOT NULL" if field.type == "base64" else sql), field)
+
+    def add_children(self, name: str, sql: str, record: Record, at: int) -> None:
         """Select a child sub-query."""
         if name.casefold() in self._selected:
             raise self.names.refusal("MALFORMED_QUERY", at, f"duplicate alias: {name}")
         self._selected.add(name.casefold())
-        self.record.items.append(Children(name, self.place(sql)))
+        self.record.items.append(Children(name, self.place(sql), record))
 
     def _parent(self, below: Record, path: tuple[Parent, ...], parent: Parent) -> Record:
         key = tuple(one.name for one in path)
@@ -96,17 +104,17 @@ class Shape:
         if known is not None:
             return known
         own_type = self.place(parent.type_sql) if parent.shown_type == "Name" else None
-        made = Record(parent.name, parent.shown_type, self.place(parent.id_sql), own_type)
+        made = Record(parent.name, parent.shown_type, self.place(parent.id_sql), own_type, parent.foreign_key)
         below.items.append(made)
         self._records[key] = made
         return made
 
     def _compound(self, obj: ObjectDef, column: Column) -> Compound:
         parts = [
-            Leaf(_component_key(column.field, one), self.place(f"{column.alias}.{quoted(one.name)}"), one.type)
+            self._leaf(_component_key(column.field, one), f"{column.alias}.{quoted(one.name)}", one)
             for one in components(obj, column.field)
         ]
-        return Compound(column.field.name, tuple(sorted(parts, key=lambda one: one.name)))
+        return Compound(column.field.name, column.field, tuple(sorted(parts, key=lambda one: one.name)))
 
 
 def components(obj: ObjectDef, compound: FieldDef) -> list[FieldDef]:

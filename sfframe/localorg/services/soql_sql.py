@@ -125,8 +125,7 @@ class Compiler:
         outputs: list[Column] = []
         for item in query.select:
             if isinstance(item, SubQuery):
-                name, sql = self._children(names, item)
-                shape.add_children(name, sql, item.at)
+                shape.add_children(*self._children(names, item), item.at)
             elif isinstance(item, TypeOf):
                 raise names.refusal("MALFORMED_QUERY", item.at, "The embedded org does not do TYPEOF yet")
             elif isinstance(item, FieldsOf):
@@ -162,8 +161,8 @@ class Compiler:
             conditions.append(self._where(names).sql(inner.where))
         return f"SELECT {column.sql} {names.source_sql()} WHERE {' AND '.join(conditions)}"
 
-    def _children(self, outer: Names, item: SubQuery) -> tuple[str, str]:
-        """A child sub-query: the relationship's name, and the SQL of its JSON answer for each row of ``outer``."""
+    def _children(self, outer: Names, item: SubQuery) -> tuple[str, str, Record]:
+        """A child sub-query: the relationship's name, the SQL of its JSON answer by row of ``outer``, its record."""
         inner = item.query
         wanted = inner.source.name.casefold()
         found = [
@@ -193,7 +192,7 @@ class Compiler:
         records = f"string_agg({query_json.record_sql(shape.record, self.version)}, ',' ORDER BY place)"
         answer = f"'{{\"totalSize\":' || count(*) || ',\"done\":true,\"records\":[' || {records} || ']}}'"
         answer = f"CASE WHEN count(*) > 0 THEN {answer} END"  # no children: null (rest.md 5)
-        return reference.child_relationship_name or inner.source.name, f"(SELECT {answer} FROM ({rows}))"
+        return reference.child_relationship_name or "", f"(SELECT {answer} FROM ({rows}))", shape.record
 
 
 def _selected(names: Names, item: Selected) -> Column:

@@ -1,0 +1,58 @@
+"""Query, queryAll and their further pages (rest.md 5)."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sfframe.localorg.routes.answers import JsonAnswer
+from sfframe.localorg.services.query import QueryService
+
+_BATCH_SIZE = re.compile(r"batchSize\s*=\s*(\d{1,9})", re.IGNORECASE)
+
+
+def query(request: Request) -> Response:
+    """The first page of a query without deleted rows; also its plan, for ``explain``."""
+    service: QueryService = request.app.state.services.query
+    if "explain" in request.query_params:
+        return JsonAnswer(service.explain(request.query_params["explain"], request.path_params["version"]))
+    return _first_page(request, all_rows=False)
+
+
+def query_all(request: Request) -> Response:
+    """The first page of a query with deleted rows."""
+    return _first_page(request, all_rows=True)
+
+
+def further_page(request: Request) -> Response:
+    """The page that ``nextRecordsUrl`` names; it works below both resources."""
+    service: QueryService = request.app.state.services.query
+    return JsonAnswer(service.more(request.path_params["locator"], request.path_params["version"]))
+
+
+def _first_page(request: Request, *, all_rows: bool) -> Response:
+    service: QueryService = request.app.state.services.query
+    version = request.path_params["version"]
+    text = request.query_params.get("q", "")
+    if request.query_params.get("columns", "").lower() == "true":
+        return JsonAnswer(service.columns(text, version, all_rows=all_rows))
+    found = _BATCH_SIZE.search(request.headers.get("Sforce-Query-Options", ""))
+    page_rows = int(found[1]) if found else None
+    return JsonAnswer(service.query(text, version, all_rows=all_rows, page_rows=page_rows))
+
+
+_BASE = "/services/data/{version}"
+
+routes: list[Route] = [
+    Route(_BASE + path + end, endpoint, methods=["GET"])
+    for path, endpoint in (
+        ("/query", query),
+        ("/query/{locator}", further_page),
+        ("/queryAll", query_all),
+        ("/queryAll/{locator}", further_page),
+    )
+    for end in ("", "/")
+]
