@@ -231,14 +231,16 @@ def test_pain_airbyte_25794_the_text_na_is_not_null():
             b"Name,City\nx,K\xf6ln\n",
             (
                 "file: byte 13 is not UTF-8; the file looks like Windows-1252 (or Latin-1)\n"
-                "Save it as UTF-8 (in a spreadsheet: 'CSV UTF-8'), or read it with the right encoding and give the frame."
+                "Save it as UTF-8 (in a spreadsheet: 'CSV UTF-8'), or read it with the right encoding and give the "
+                "frame."
             ),
         ),
         (
             "Name\nx\n".encode("utf-16"),
             (
                 "file: byte 0 is not UTF-8; the file looks like UTF-16\n"
-                "Save it as UTF-8 (in a spreadsheet: 'CSV UTF-8'), or read it with the right encoding and give the frame."
+                "Save it as UTF-8 (in a spreadsheet: 'CSV UTF-8'), or read it with the right encoding and give the "
+                "frame."
             ),
         ),
         (
