@@ -154,17 +154,21 @@ class Transport:
             if self._client.is_closed:
                 raise UsageError("This connection is closed.", where=call.where, remedy="Connect again.")
             self._requests += 1
+        names = {**_BASE_HEADERS, **call.headers, **_length_of(call.body), **headers}
+        if not all(value.isascii() and value.isprintable() for value in names.values()):
+            # found here, because httpcore would write the header with its token to the debug log
+            raise UsageError("A header has letters that it cannot have.", where=call.where, remedy="Check the token.")
         with _translated(call, url):
             request = self._client.build_request(
                 call.method,
                 url,
-                headers={**_BASE_HEADERS, **call.headers, **_length_of(call.body), **headers},
+                headers=names,
                 content=_pieces_of(call.body, cancel) if isinstance(call.body, Path) else call.body,
             )
             response = self._client.send(request, stream=True)
         try:
-            names = {name.lower(): value for name, value in response.headers.items()}
-            yield Streamed(response.status_code, names, _received(call, url, response))
+            got = {name.lower(): value for name, value in response.headers.items()}
+            yield Streamed(response.status_code, got, _received(call, url, response))
         finally:
             response.close()
 

@@ -45,9 +45,9 @@ def rest_answers(part: str, status: int = 200):
 def test_every_recorded_query_page_is_read_as_a_full_parse_would_read_it():
     seen = Counter()
     for path, reply in rest_answers("/query"):
-        whole = json.loads(reply.body)
-        if "tooling" in path or "totalSize" not in whole:
+        if "tooling" in path or b"totalSize" not in reply.body:  # some captures lost their bodies
             continue
+        whole = json.loads(reply.body)
         found = read_page(reply)
         assert (found.total_size, found.done, found.next_path) == (
             whole["totalSize"],
