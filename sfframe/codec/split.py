@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -126,8 +127,11 @@ class _PartWriter:
         if frame.width == 1:
             # A record of one empty cell would be a blank line, and blank lines are skipped (bulk2.md 3.6).
             frame = frame.select(pl.all().fill_null(""))
-        return frame.write_csv(
+        buffer = io.BytesIO()
+        frame.write_csv(
+            buffer,
             include_header=header,
             separator=DELIMITERS[self._delimiter],
             line_terminator=ENDINGS[self._line_ending],
-        ).encode()
+        )
+        return buffer.getvalue()

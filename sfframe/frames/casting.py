@@ -77,7 +77,7 @@ def cast_column(column: SentColumn, source: pl.Series, *, timezone: str | None, 
         case "date" | "datetime":
             return _calendar(column, source, timezone)
         case "multipicklist" if isinstance(dtype, pl.List):
-            joined = values.cast(pl.List(pl.String)).list.drop_nulls().list.join(";")
+            joined = values.cast(pl.List(pl.String)).list.join(";", ignore_nulls=True)
             return Cast(pl.when(joined != "").then(joined))
         case "text" | "multipicklist" if dtype.is_integer() or dtype.is_decimal():
             return Cast(values.cast(pl.String))

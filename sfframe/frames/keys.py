@@ -28,7 +28,9 @@ def comparable(values: pl.Expr, field: Field) -> pl.Expr:
 def duplicate_keys(keys: pl.Series, column: SentColumn) -> pl.DataFrame:
     """A failure for every row whose key another row has too; no row of such a group is more right than the others."""
     plain = keys.to_frame("value").select("value", key=comparable(pl.col("value"), column.field)).with_row_index("row")
-    twins = plain.filter(pl.col("key").is_not_null() & pl.col("key").is_duplicated())
+    # Equal hashes are much faster to find than equal texts; what they point at is then compared as it is.
+    suspects = plain.filter(pl.col("key").is_not_null() & pl.col("key").hash().is_duplicated())
+    twins = suspects.filter(pl.col("key").is_duplicated())
     failures = cell_failures(twins["row"], column.name, twins["value"], "duplicate_key", "")
     if not twins.height:
         return failures
