@@ -1,1 +1,7 @@
-"""TODO."""
+"""The embedded org: a faithful Salesforce that runs in this process, on DuckDB. It knows nothing of the client."""
+
+from sfframe.localorg.local_org import Credentials, LocalOrg
+from sfframe.localorg.store.settings import Settings
+from sfframe.localorg.store.store import OrgFileUnusable
+
+__all__ = ["Credentials", "LocalOrg", "OrgFileUnusable", "Settings"]

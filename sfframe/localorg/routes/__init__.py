@@ -1,1 +1,1 @@
-"""TODO."""
+"""HTTP of the embedded org: reads requests, asks a service, words the answer."""

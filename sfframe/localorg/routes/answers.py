@@ -31,6 +31,7 @@ class JsonAnswer(Response):
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer, as ASGI has it."""
         if dict(scope["headers"]).get(b"x-prettyprint") == b"1" and self.body:
             whole = json.loads(bytes(self.body))
             self.body = json.dumps(whole, ensure_ascii=False, indent=2, separators=(",", " : ")).encode()
@@ -56,14 +57,15 @@ def malformed(error: json.JSONDecodeError) -> ServiceError:
     return ServiceError(400, "JSON_PARSER_ERROR", f"{what}: {error.msg} {place}")
 
 
-async def json_body(request: Request) -> Any:
+async def json_body(request: Request) -> object:
     """The request's body, parsed; a ServiceError where it is not JSON in UTF-8."""
     try:
-        return json.loads((await request.body()).decode())
+        body: object = json.loads((await request.body()).decode())
     except json.JSONDecodeError as error:
         raise malformed(error) from error
     except UnicodeDecodeError as error:
         raise ServiceError(400, "JSON_PARSER_ERROR", f"Invalid UTF-8 at byte {error.start}") from error
+    return body
 
 
 def services_of(request: Request) -> Services:

@@ -1,0 +1,156 @@
+"""LocalOrg: a Salesforce org of one's own, in memory or in a file, that any client can talk to."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from sfframe.localorg.catalogue.catalogue import Catalogue
+from sfframe.localorg.catalogue.types import COMPOUND_TYPES
+from sfframe.localorg.server import Server
+from sfframe.localorg.services.services import Services
+from sfframe.localorg.store.settings import Settings
+from sfframe.localorg.store.store import Store, quoted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Everything that logs a client in: a session that lasts as long as the org, and the OAuth secrets."""
+
+    url: str
+    username: str
+    access_token: str = field(repr=False)
+    password: str = field(repr=False)
+    client_id: str = field(repr=False)
+    client_secret: str = field(repr=False)
+
+
+class LocalOrg:
+    """An embedded Salesforce org, served over HTTP on 127.0.0.1 from its construction to ``close``.
+
+    ``path`` names a DuckDB file that keeps the org; without it the org lives in memory. ``seed`` decides the ids (a
+    file keeps its own), ``settings`` what a real org has fixed; a seed other than 0 goes before the one in settings.
+    Raises OrgFileUnusable for a file that is in use, damaged or not an org, and OSError for a port that is taken.
+
+    >>> from sfframe.localorg import LocalOrg
+    >>> with LocalOrg() as org:
+    ...     _ = org.deploy([{"name": "Account", "fields": [{"name": "Tier__c", "type": "picklist"}]}])
+    ...     org.table("Account").height
+    0
+    """
+
+    def __init__(
+        self, path: Path | str | None = None, *, seed: int = 0, settings: Settings | None = None, port: int = 0
+    ) -> None:
+        settings = settings or Settings()
+        settings = replace(settings, seed=seed or settings.seed)
+        self._store = Store(Path(path) if path is not None else None, Catalogue.standard(), settings)
+        try:
+            self._services = Services(self._store, settings)
+            self._server = Server(self._services, port)
+        except BaseException:
+            self._store.close()
+            raise
+        secrets = self._services.sessions.secrets
+        self.credentials = Credentials(
+            url=self._server.url,
+            username=secrets.username,
+            access_token=self._services.sessions.open_session(lasting=True),
+            password=secrets.password,
+            client_id=secrets.client_id,
+            client_secret=secrets.client_secret,
+        )
+        self._closed = False
+
+    @property
+    def url(self) -> str:
+        """Where clients find the org, such as ``http://127.0.0.1:41234``."""
+        return self._server.url
+
+    def deploy(self, described: list[dict[str, Any]] | dict[str, Any] | Path | str) -> list[str]:
+        """Add objects and fields, as describe gives them; answers the names of the objects.
+
+        Takes one object, a list of objects, or the path of a JSON file with either. What a description leaves out gets
+        the default of its type; an object that exists gains the fields. Raises ValueError, naming object and field,
+        and changes nothing then.
+        """
+        given: Any = json.loads(Path(described).read_text("utf-8")) if isinstance(described, Path | str) else described
+        objects = [given] if isinstance(given, dict) else given
+        if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):
+            raise ValueError("A deploy takes described objects: a list of dicts with name and fields, or one of them.")
+        return [obj.name for obj in self._store.deploy(objects)]
+
+    def reset(self) -> None:
+        """Remove all rows, jobs and open queries. Definitions, sessions and the org's own user stay."""
+        self._services.reset()
+
+    def table(self, name: str, *, deleted: bool = False) -> pl.DataFrame:
+        """All rows of an object in the order of their ids; with ``deleted=True`` also those in the recycle bin.
+
+        Numbers are Int64 and Float64, datetimes Datetime("ms", "UTC"), everything else as stored. Compound fields
+        (addresses) are left out. Raises KeyError for an unknown object.
+        """
+        import polars as pl
+
+        obj = self._store.catalogue.find(name)
+        if obj is None:
+            raise KeyError(f"The org has no object {name}. Deploy it, or correct the name.")
+        fields = [one for one in obj if one.type not in COMPOUND_TYPES]
+        condition = "" if deleted or obj.field("IsDeleted") is None else ' WHERE "IsDeleted" IS NOT TRUE'
+        columns = ", ".join(quoted(one.name) for one in fields)
+        frame = self.sql(f'SELECT {columns} FROM {self._store.table(obj)}{condition} ORDER BY "Id"')
+        moments = [one.name for one in fields if one.type == "datetime"]
+        return frame.with_columns(pl.col(moments).cast(pl.Datetime("ms")).dt.replace_time_zone("UTC"))
+
+    def sql(self, query: str) -> pl.DataFrame:
+        """The result of a DuckDB query over the tables of the schema ``data``, such as ``data."Account"``."""
+        with self._store.cursor() as cursor:
+            frame: pl.DataFrame = cursor.sql(query).pl()
+        return frame
+
+    def wait(self) -> None:
+        """Serve until the process is interrupted or terminated (Ctrl-C, SIGTERM); only from the main thread.
+
+        Neither ends the process: the call returns, and the caller closes the org.
+        """
+        stopped = threading.Event()
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            stopped.set()
+
+        before = {signal.Signals(number): signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while not stopped.wait(0.5):  # in slices: on Windows a wait without end is deaf to Ctrl-C
+                pass
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def close(self) -> None:
+        """Stop serving, end all jobs and let go of the file. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._server.stop()
+        self._services.close()
+        self._store.close()
+
+    def __enter__(self) -> LocalOrg:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        place = f"file {self._store.path}" if self._store.path else "in memory"
+        return f"<LocalOrg {place}, {'closed' if self._closed else f'at {self.url}'}>"

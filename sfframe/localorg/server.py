@@ -1,0 +1,114 @@
+"""The embedded org as a server: its application, and uvicorn in a thread of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+
+from sfframe.localorg.routes import bulk_query, catalogue, limits, oauth, query
+from sfframe.localorg.routes.decoding import Decoding
+from sfframe.localorg.routes.failures import Failures, no_route
+from sfframe.localorg.routes.gate import Gate
+from sfframe.localorg.services.services import Services
+
+try:
+    from sfframe.localorg.routes.ingest import routes as ingest_routes
+except ModuleNotFoundError:  # until the ingest routes are here
+    ingest_routes = []
+
+_HOST = "127.0.0.1"
+_SMALL = 1024  # bytes; packing less than this costs more than it saves
+
+
+def make_app(services: Services) -> Starlette:
+    """The ASGI application over the services; all middleware streams bodies both ways."""
+    app = Starlette(
+        routes=[
+            *oauth.routes,
+            *catalogue.routes,
+            *limits.routes,
+            *query.routes,
+            *bulk_query.routes,
+            *ingest_routes,
+        ],
+        middleware=[
+            Middleware(Failures),
+            Middleware(GZipMiddleware, minimum_size=_SMALL, compresslevel=1),
+            Middleware(Decoding),
+            Middleware(Gate),
+            Middleware(Failures),  # once more, so that a call that fails tells the day's usage too
+        ],
+        exception_handlers={HTTPException: no_route},
+    )
+    app.state.services = services
+    return app
+
+
+class _Uvicorn(uvicorn.Server):
+    """Tells when it listens, so that stopping never overtakes starting."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listens = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.listens.set()
+
+
+class Server:
+    """Serves the application on 127.0.0.1 until ``stop``. Port 0 takes a free one; ``port`` tells which.
+
+    Raises OSError where the port is taken. Handles no signals and configures no logging.
+    """
+
+    def __init__(self, services: Services, port: int = 0) -> None:
+        self._socket = _listening(port)
+        self.port: int = self._socket.getsockname()[1]
+        self._uvicorn = _Uvicorn(
+            uvicorn.Config(
+                make_app(services),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._thread = threading.Thread(
+            target=self._uvicorn.run, args=([self._socket],), name=f"sfframe-org-{self.port}", daemon=True
+        )
+        self._thread.start()
+        self._uvicorn.listens.wait()
+
+    @property
+    def url(self) -> str:
+        """Where the org is, without a slash at the end."""
+        return f"http://{_HOST}:{self.port}"
+
+    def stop(self) -> None:
+        """Finish the requests that run (for a second at most) and let go of the port. A second call does nothing."""
+        self._uvicorn.should_exit = True
+        self._thread.join()
+
+
+def _listening(port: int) -> socket.socket:
+    # With proto named, asyncio sets TCP_NODELAY: else head and body of an answer are 40 ms apart (clients.md 2.12).
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((_HOST, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,94 @@
+"""Limits: what the org allows per day and what is left of it (rest.md 4)."""
+
+from __future__ import annotations
+
+import threading
+
+from sfframe.localorg.services.errors import ServiceError
+from sfframe.localorg.store.settings import Settings
+from sfframe.localorg.store.store import Store
+
+_RECORDS_PER_MEGABYTE = 512  # a record counts as 2 KB of storage
+
+# Allowances that nothing in this org uses up.
+_UNTOUCHED = {
+    "ConcurrentAsyncGetReportInstances": 200,
+    "ConcurrentSyncReportRuns": 20,
+    "DailyAsyncApexExecutions": 250_000,
+    "DailyAsyncApexTests": 500,
+    "DailyBulkV2QueryFileStorageMB": 976_562,
+    "DailyBulkV2QueryJobs": 10_000,
+    "DailyDurableGenericStreamingApiEvents": 10_000,
+    "DailyDurableStreamingApiEvents": 10_000,
+    "DailyGenericStreamingApiEvents": 10_000,
+    "DailyStreamingApiEvents": 10_000,
+    "FileStorageMB": 1_024,
+    "HourlyAsyncReportRuns": 1_200,
+    "HourlySyncReportRuns": 500,
+    "HourlyTimeBasedWorkflow": 1_000,
+}
+_DATA_STORAGE_MB = 1_024
+
+
+class Limits:
+    """Counts calls by day (UTC) and sums up what is left. ``batches`` is counted by whoever runs bulk batches."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._day = store.now().date()
+        self._calls = 0
+        self._batches = 0
+
+    def count_call(self) -> tuple[int, int]:
+        """Count one API call; answers calls used and calls allowed. Raises once the day's calls are used up."""
+        with self._lock:
+            self._turn_day()
+            if self._calls >= self._settings.daily_api_requests:
+                raise ServiceError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+            self._calls += 1
+            return self._calls, self._settings.daily_api_requests
+
+    def count_batches(self, batches: int) -> int:
+        """Count bulk batches of today; answers how many were used with these (bulk2.md 2.14: v1 and v2 share them)."""
+        with self._lock:
+            self._turn_day()
+            self._batches += batches
+            return self._batches
+
+    def overview(self) -> dict[str, dict[str, int]]:
+        """``GET /limits``."""
+        with self._lock:
+            self._turn_day()
+            calls = self._settings.daily_api_requests - self._calls
+            batches = max(self._settings.daily_batches - self._batches, 0)
+        stored = sum(self.record_counts().values()) // _RECORDS_PER_MEGABYTE
+        used = {
+            "DailyApiRequests": {"Max": self._settings.daily_api_requests, "Remaining": calls},
+            "DailyBulkApiBatches": {"Max": self._settings.daily_batches, "Remaining": batches},
+            "DataStorageMB": {"Max": _DATA_STORAGE_MB, "Remaining": max(_DATA_STORAGE_MB - stored, 0)},
+        }
+        untouched = {name: {"Max": most, "Remaining": most} for name, most in _UNTOUCHED.items()}
+        return dict(sorted((used | untouched).items()))
+
+    def record_counts(self, names: list[str] | None = None) -> dict[str, int]:
+        """Rows outside the recycle bin by object; objects that are unknown or empty are left out."""
+        catalogue = self._store.catalogue
+        found = catalogue.objects.values() if names is None else [catalogue.find(name) for name in names]
+        objects = {obj.name: obj for obj in found if obj is not None}
+        counted = [
+            f"SELECT {at} AS at_, count(*) AS n FROM {self._store.table(obj)}"
+            + (' WHERE "IsDeleted" IS NOT TRUE' if obj.field("IsDeleted") else "")
+            for at, obj in enumerate(objects.values())
+        ]
+        if not counted:
+            return {}
+        with self._store.cursor() as cursor:
+            rows = cursor.execute(" UNION ALL ".join(counted) + " ORDER BY 1").fetchall()
+        return {name: count for name, (_, count) in zip(objects, rows, strict=True) if count}
+
+    def _turn_day(self) -> None:
+        today = self._store.now().date()
+        if today != self._day:
+            self._day, self._calls, self._batches = today, 0, 0
