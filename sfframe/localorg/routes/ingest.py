@@ -1,0 +1,97 @@
+"""Bulk API 2.0 ingest over HTTP: /services/data/vNN.0/jobs/ingest and below (bulk2.md 1.1)."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from sfframe.localorg.routes.answers import JsonAnswer, json_body, malformed
+from sfframe.localorg.services.errors import ServiceError
+from sfframe.localorg.services.ingest import IngestService
+
+_BASE = "/services/data/{version}/jobs/ingest"
+
+
+def _service(request: Request) -> IngestService:
+    service: IngestService = request.app.state.services.ingest
+    return service
+
+
+async def jobs(request: Request) -> Response:
+    """Create a job, from JSON or from JSON and data in a multipart body, or list the jobs."""
+    service, version = _service(request), request.path_params["version"]
+    if request.method == "GET":
+        asked = request.query_params
+        listed = await run_in_threadpool(
+            service.list_jobs, version, job_type=asked.get("jobType"), locator=asked.get("queryLocator")
+        )
+        return JsonAnswer(listed)
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        body, content = _parts(request.headers["content-type"], await request.body())
+        return JsonAnswer(await run_in_threadpool(service.create_with_content, version, body, content))
+    return JsonAnswer(await run_in_threadpool(service.create, version, await json_body(request)))
+
+
+async def job(request: Request) -> Response:
+    """Look at a job, close or abort it, delete it."""
+    service, job_id = _service(request), request.path_params["job_id"]
+    if request.method == "PATCH":
+        return JsonAnswer(await run_in_threadpool(service.change_state, job_id, await json_body(request)))
+    if request.method == "DELETE":
+        await run_in_threadpool(service.delete, job_id)
+        return Response(status_code=204)
+    return JsonAnswer(await run_in_threadpool(service.info, job_id))
+
+
+async def part(request: Request) -> Response:
+    """Take the content (PUT batches) or give a result file; the last word of the path is read without case."""
+    service, job_id = _service(request), request.path_params["job_id"]
+    kind = request.path_params["part"].casefold()
+    if request.method == "PUT":
+        if kind != "batches":
+            raise ServiceError(404, "NOT_FOUND", "The requested resource does not exist", code_first=True)
+        with await run_in_threadpool(service.begin_upload, job_id) as upload:
+            async for chunk in request.stream():
+                upload.write(chunk)
+            await run_in_threadpool(upload.commit)
+        return Response(status_code=201)
+    rows = await run_in_threadpool(service.results, request.path_params["version"], job_id, kind)
+    return StreamingResponse(rows, media_type="text/csv; charset=UTF-8")
+
+
+def _parts(content_type: str, body: bytes) -> tuple[object, bytes]:
+    """The job and the content of a multipart create (bulk2.md 2.3); line ends of the framing may be LF too."""
+    boundary = email.message_from_string(f"Content-Type: {content_type}\n\n", policy=email.policy.HTTP).get_boundary()
+    pieces = body.split(f"--{boundary}".encode())[1:-1] if boundary else []
+    found: dict[str, bytes] = {}
+    for piece in pieces:
+        # One line end belongs to the boundary before and one to the boundary behind.
+        piece = piece.removeprefix(b"\r").removeprefix(b"\n").removesuffix(b"\n").removesuffix(b"\r")
+        crlf, lf = piece.find(b"\r\n\r\n"), piece.find(b"\n\n")
+        at, gap = (crlf, 4) if crlf >= 0 and (lf < 0 or crlf < lf) else (lf, 2)
+        head = email.message_from_bytes(piece[: max(at, 0)], policy=email.policy.HTTP)
+        name = head.get_param("name", header="content-disposition")
+        found[str(name)] = piece[at + gap :] if at >= 0 else b""
+    if "job" not in found or "content" not in found:
+        raise ServiceError(400, "API_ERROR", "Multipart body needs the parts job and content", code_first=True)
+    try:
+        return json.loads(found["job"]), found["content"]
+    except json.JSONDecodeError as error:
+        raise malformed(error) from error
+
+
+routes: list[Route] = [
+    Route(_BASE + path + end, endpoint, methods=methods)
+    for path, endpoint, methods in (
+        ("", jobs, ["GET", "POST"]),
+        ("/{job_id}", job, ["GET", "PATCH", "DELETE"]),
+        ("/{job_id}/{part}", part, ["GET", "PUT"]),
+    )
+    for end in ("", "/")
+]

@@ -1,0 +1,141 @@
+"""How a cell of text becomes a typed value, in SQL (bulk2.md 3.3, 3.4), and what is said when it cannot."""
+
+from __future__ import annotations
+
+from sfframe.localorg.catalogue.model import FieldDef
+from sfframe.localorg.services.problems import literal, problem
+
+BLANKS = r"E' \t\r\n'"  # what a save trims from both ends of a text
+
+_XSD = {
+    "boolean": "xsd:boolean",
+    "int": "xsd:int",
+    "long": "xsd:long",
+    "double": "xsd:double",
+    "currency": "xsd:double",
+    "percent": "xsd:double",
+    "date": "xsd:date",
+    "datetime": "xsd:dateTime",
+    "time": "xsd:time",
+    "base64": "xsd:base64Binary",
+}
+_NUMBERS = ("double", "currency", "percent")
+_REFERENCES = ("id", "reference")
+# DuckDB's casts take more than Salesforce (1_000, inf, 2024-1-5, times without a zone), so the shape is checked first.
+_INTEGER = r"[+-]?[0-9]+"
+_DOUBLE = r"[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?"
+_CLOCK = r"[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?"
+_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_ZONE = r"(Z|[+-][0-9]{2}:?[0-9]{2})"
+_DATE = rf"{_DAY}(Z|T{_CLOCK}{_ZONE}?)?"
+_DATETIME = rf"{_DAY}T{_CLOCK}{_ZONE}"
+_TIME = rf"{_CLOCK}Z?"
+
+
+def is_text(field: FieldDef) -> bool:
+    """Whether the field takes any text, so that no cell of it can fail to be read."""
+    return field.type not in _XSD and field.type not in _REFERENCES
+
+
+def is_number(field: FieldDef) -> bool:
+    """Whether the field holds a number with decimals."""
+    return field.type in _NUMBERS
+
+
+def value(field: FieldDef, cell: str, null_mark: str) -> str:
+    """SQL: the typed value of a cell; null for an empty cell, the null mark, and what cannot be read."""
+    if field.type in _REFERENCES:
+        return f"id18({cell})"  # null for what is no id
+    if field.type not in _XSD:
+        trimmed = f"nullif(trim({cell}, {BLANKS}), '')"
+        trimmed = f"lower({trimmed})" if field.type == "email" else trimmed  # rest.md 11
+        return f"CASE WHEN {cell} <> {literal(null_mark)} THEN {trimmed} END"
+    text = f"trim({cell}, {BLANKS})"  # XML schema collapses blanks around all that is not a string
+    return _READERS[field.type](field, text)
+
+
+def _boolean(_field: FieldDef, text: str) -> str:
+    return (
+        f"CASE lower({text}) WHEN 'true' THEN true WHEN '1' THEN true WHEN 'false' THEN false WHEN '0' THEN false END"
+    )
+
+
+def _integer(field: FieldDef, text: str) -> str:
+    kind = "BIGINT" if field.type == "long" else "INTEGER"
+    return f"CASE WHEN regexp_full_match({text}, '{_INTEGER}') THEN TRY_CAST({text} AS {kind}) END"
+
+
+def _double(field: FieldDef, text: str) -> str:
+    number = f"TRY_CAST({text} AS DOUBLE)"
+    if field.precision:
+        # A decimal rounds half up from the text itself; a double has lost the half already (1.005 is 1.00499...).
+        scale = min(field.scale, 18)
+        number = f"coalesce(TRY_CAST({text} AS DECIMAL(18, {scale}))::DOUBLE, {number})"
+    return f"CASE WHEN regexp_full_match({text}, '{_DOUBLE}') THEN {number} END"
+
+
+def _date(_field: FieldDef, text: str) -> str:
+    return f"CASE WHEN regexp_full_match({text}, '{_DATE}') THEN TRY_CAST(left({text}, 10) AS DATE) END"
+
+
+def _datetime(_field: FieldDef, text: str) -> str:
+    # Milliseconds are cut, not rounded (bulk2.md 2.13); a bare date is midnight (bulk2.md 3.4).
+    zoned = f"make_timestamp_ms(CAST(floor(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) / 1000) AS BIGINT))"
+    return (
+        f"CASE WHEN regexp_full_match({text}, '{_DATETIME}') THEN {zoned} "
+        f"WHEN regexp_full_match({text}, '{_DAY}') THEN TRY_CAST({text} AS TIMESTAMP) END"
+    )
+
+
+def _time(_field: FieldDef, text: str) -> str:
+    return f"CASE WHEN regexp_full_match({text}, '{_TIME}') THEN TRY_CAST(left({text}, 12) AS TIME) END"
+
+
+def _base64(_field: FieldDef, text: str) -> str:
+    return f"TRY(from_base64({text}))"
+
+
+_READERS = {
+    "boolean": _boolean,
+    "int": _integer,
+    "long": _integer,
+    "double": _double,
+    "currency": _double,
+    "percent": _double,
+    "date": _date,
+    "datetime": _datetime,
+    "time": _time,
+    "base64": _base64,
+}
+
+
+def unreadable(field: FieldDef, cell: str, typed: str, position: int, null_mark: str) -> str | None:
+    """SQL: a WHEN ... THEN that names the cell as unreadable; None for a field that takes any text."""
+    if field.type not in _XSD:
+        return None
+    message = (
+        f"{literal(f'Failed to deserialize field at col {position}. Due to, ' + chr(39))} || {cell} || "
+        f"{literal(f'{chr(39)} is not a valid value for the type {_XSD[field.type]}')}"
+    )
+    # The recorded text ends ":CloseDate --" behind the type: the field list of the common grammar (bulk2.md 6.3).
+    said = problem("INVALID_FIELD", message, literal(field.name))
+    return f"WHEN {cell} <> '' AND {cell} <> {literal(null_mark)} AND {typed} IS NULL THEN {said}"
+
+
+def echo(field: FieldDef, cell: str, typed: str, null_mark: str) -> str:
+    """SQL: the text in which results give a cell back (bulk2.md 2.13): typed where it could be read, else raw.
+
+    The null mark comes back empty (bulk2.md 10 leaves it open).
+    """
+    raw = f"coalesce({cell}, '')"
+    if field.type in _NUMBERS:
+        shown = f"CASE WHEN isfinite({typed}) THEN java_double({typed}) END"
+    elif field.type in ("int", "long", "boolean", "date"):
+        shown = f"CAST({typed} AS VARCHAR)"
+    elif field.type == "datetime":
+        shown = f"strftime({typed}, '%Y-%m-%dT%H:%M:%S.%gZ')"
+    elif field.type == "time":
+        shown = f"strftime(DATE '1970-01-01' + {typed}, '%H:%M:%S.%gZ')"
+    else:
+        return f"CASE WHEN {cell} = {literal(null_mark)} THEN '' ELSE {raw} END"
+    return f"coalesce({shown}, CASE WHEN {cell} = {literal(null_mark)} THEN '' END, {raw})"

@@ -1,0 +1,57 @@
+"""Deleting rows: into the recycle bin or for good, with the children that go along (rest.md 11)."""
+
+from __future__ import annotations
+
+import duckdb
+
+from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
+from sfframe.localorg.services import derived, lookups
+from sfframe.localorg.services.problems import literal, problem
+from sfframe.localorg.services.task import Task
+from sfframe.localorg.store.store import Store, quoted
+
+
+def delete_rows(task: Task, cursor: duckdb.DuckDBPyConnection) -> None:
+    """Delete the good rows of ``saving_rows``; those that a child protects are marked instead."""
+    store, obj = task.store, task.obj
+    for child, field in store.catalogue.children_of(obj):
+        if field.restricted_delete:
+            cursor.execute(_protected(store, obj, child, field))
+    cursor.execute("CREATE OR REPLACE TEMP TABLE deleting AS SELECT id FROM saving_rows WHERE problem IS NULL")
+    _delete_level(store, cursor, obj, "deleting", hard=task.operation == "hardDelete", depth=0)
+
+
+def _protected(store: Store, obj: ObjectDef, child: ObjectDef, field: FieldDef) -> str:
+    words = (
+        f"Your attempt to delete {obj.label} could not be completed because it is associated with the following "
+        f"{child.label_plural}"
+    )
+    return f"""
+        UPDATE saving_rows SET problem = {problem("DELETE_FAILED", literal(words))}
+        WHERE problem IS NULL AND id IN (
+            SELECT {quoted(field.name)} FROM {store.table(child)} WHERE NOT {lookups.deleted(child)}
+        )
+    """
+
+
+def _delete_level(
+    store: Store, cursor: duckdb.DuckDBPyConnection, obj: ObjectDef, ids: str, *, hard: bool, depth: int
+) -> None:
+    # Rows go before their children, so that a circle of parents comes to an end.
+    if hard or not obj.field("IsDeleted"):
+        cursor.execute(f'DELETE FROM {store.table(obj)} WHERE "Id" IN (SELECT id FROM {ids})')
+    else:
+        changes = {"IsDeleted": "true"} | derived.touched(obj, store)
+        assignments = ", ".join(f"{quoted(name)} = {value}" for name, value in changes.items())
+        cursor.execute(f'UPDATE {store.table(obj)} SET {assignments} WHERE "Id" IN (SELECT id FROM {ids})')
+    for child, field in store.catalogue.children_of(obj):
+        if not (field.cascade_delete or field.deleted_with_parent):
+            continue
+        below = f"deleting_{depth}"
+        present = "true" if hard else f"NOT {lookups.deleted(child)}"
+        cursor.execute(
+            f'CREATE OR REPLACE TEMP TABLE {below} AS SELECT "Id" AS id FROM {store.table(child)} '
+            f"WHERE {present} AND {quoted(field.name)} IN (SELECT id FROM {ids})"
+        )
+        if cursor.execute(f"SELECT count(*) FROM {below}").fetchall()[0][0]:
+            _delete_level(store, cursor, child, below, hard=hard, depth=depth + 1)

@@ -1,0 +1,239 @@
+"""One ingest job from UploadComplete to its end: read the upload, save it batch by batch, keep the results."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+
+from sfframe.localorg.catalogue.model import ObjectDef
+from sfframe.localorg.services import columns, job_results, jobs, saving, upload_csv
+from sfframe.localorg.services.columns import Column, ColumnFault
+from sfframe.localorg.services.jobs import IngestJob
+from sfframe.localorg.services.task import Staged, Task
+from sfframe.localorg.services.upload_csv import DELIMITERS, Header, UploadFault
+from sfframe.localorg.store.settings import Settings
+from sfframe.localorg.store.store import Store
+
+_LOG = logging.getLogger(__name__)
+_QUOTA = "ExceededQuota : ApiBatchItems Limit exceeded"
+_RETRIES = "InternalServerError : Retried more than 20 times"  # bulk2.md 6.2
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run needs of the service.
+
+    ``changed`` is called after each change of the job. ``go_on`` is asked before each batch with the job as it is and
+    may wait; false leaves the job as it is, for the next start. ``count_batches`` counts batches of the day and answers
+    how many there were.
+    """
+
+    store: Store
+    settings: Settings
+    changed: Callable[[], None]
+    go_on: Callable[[IngestJob], bool]
+    count_batches: Callable[[int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """An upload that has been read and staged."""
+
+    obj: ObjectDef
+    header: Header
+    columns: tuple[Column, ...]
+    relation: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run of one job."""
+
+    around: Surroundings
+    cursor: duckdb.DuckDBPyConnection
+    job_id: str
+    path: Path
+
+    @property
+    def store(self) -> Store:
+        return self.around.store
+
+    def job(self) -> IngestJob | None:
+        """The job as it is now, unless it was deleted."""
+        return jobs.find(self.cursor, self.job_id)
+
+
+class _Stopped(Exception):
+    """The org is closing; the job stays as it is."""
+
+
+def run(around: Surroundings, job_id: str, upload: Path) -> None:
+    """Run the job to its end. A job that was running before goes on behind its last whole batch."""
+    with around.store.cursor() as cursor:
+        this = _Run(around, cursor, job_id, upload)
+        job = _started(this)
+        if job is None:
+            return
+        try:
+            staged = _read(this, job)
+            if staged is not None:
+                _save_batches(this, staged)
+            _end(this, "JobComplete")
+        except UploadFault as fault:
+            _end(this, "Failed", str(fault))
+        except _Stopped:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a job, the worker lives on
+            _LOG.exception("Ingest job %s failed", job_id)
+            _end(this, "Failed", f"UnknownException : {error}")
+
+
+def _started(this: _Run) -> IngestJob | None:
+    with this.store.writing:
+        job = this.job()
+        if job is None or job.ended:
+            return None
+        job = replace(job, state="InProgress", modstamp=this.store.now())
+        jobs.change(this.cursor, job)
+        job_results.create_table(this.cursor, job.id)
+    this.around.changed()
+    return job
+
+
+def _read(this: _Run, job: IngestJob) -> _Upload | None:
+    """Stage the upload; None for one without a header. Raises UploadFault where nothing of it can be processed."""
+    obj = this.store.catalogue.find(job.object)
+    if obj is None:
+        raise UploadFault(f"InvalidJob : Unable to find object: {job.object}")
+    if not this.path.exists():
+        # Closed without any upload (bulk2.md 10), or the org's file was moved away from its uploads.
+        if job.uploads:
+            raise UploadFault("InternalServerError : The upload is gone")
+        return None
+    delimiter = DELIMITERS[job.delimiter]
+    upload_csv.mend_encoding(this.path)
+    header = upload_csv.read_header(this.path, delimiter)
+    if header is None:
+        return None
+    with this.store.writing:
+        jobs.change(this.cursor, replace(this.job() or job, header=header.raw))
+    upload_csv.check_line_endings(this.path, job.line_ending)
+    try:
+        resolved = columns.resolve(header.names, obj, this.store.catalogue)
+        _check_columns(job, obj, resolved)
+    except ColumnFault as fault:
+        raise UploadFault(f"InvalidBatch : {fault}") from fault
+    relation = upload_csv.stage(this.cursor, this.path, delimiter, len(header.names))
+    rows = this.cursor.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
+    return _Upload(obj, header, resolved, relation, rows)
+
+
+def _check_columns(job: IngestJob, obj: ObjectDef, resolved: tuple[Column, ...]) -> None:
+    if job.operation in ("delete", "hardDelete"):
+        if [column.field.name for column in resolved] != ["Id"]:
+            raise ColumnFault(f"The '{job.operation}' batch must contain only ids")
+    elif job.operation == "upsert" and job.external_id_field:
+        key = obj.field(job.external_id_field)
+        # Without an Id column an upsert by Id creates all rows (bulk2.md 2.2).
+        if key is not None and key.name != "Id" and not any(one.field is key and one.key is None for one in resolved):
+            raise ColumnFault(f"Field name not found : {key.name}")
+
+
+def _save_batches(this: _Run, upload: _Upload) -> None:
+    settings = this.around.settings
+    while True:
+        job = this.job()
+        if job is None or job.ended or job.processed >= upload.rows:
+            return
+        if not this.around.go_on(job):
+            raise _Stopped
+        if job.batches == settings.job_fails_after_batches:
+            raise UploadFault(_RETRIES)
+        left = -(-(upload.rows - job.processed) // settings.batch_rows)
+        batches = min(left, _batches_at_once(settings, job))
+        if this.around.count_batches(batches) > settings.daily_batches:
+            with this.store.writing:
+                jobs.change(this.cursor, replace(this.job() or job, dropped=True))
+            raise UploadFault(_QUOTA)
+        _save_some(this, upload, batches)
+        this.around.changed()
+
+
+def _batches_at_once(settings: Settings, job: IngestJob) -> int:
+    """How many batches one transaction may take without passing over a place where a setting wants to stop."""
+    stops = [settings.hold_after_batches, settings.job_fails_after_batches]
+    ahead = [stop - job.batches for stop in stops if stop is not None and stop > job.batches]
+    return min([settings.batches_at_once, *ahead])
+
+
+def _save_some(this: _Run, upload: _Upload, batches: int) -> None:
+    """Save the next batches: rows, results and counters in one transaction. Nothing happens to an aborted job."""
+    began = time.perf_counter()
+    store, cursor = this.store, this.cursor
+    with store.writing:
+        job = this.job()
+        if job is None or job.ended:
+            return
+        last = job.processed + batches * this.around.settings.batch_rows
+        rows = f"(SELECT * FROM {upload.relation} WHERE record > {job.processed} AND record <= {last})"
+        key = upload.obj.field(job.external_id_field) if job.external_id_field else None
+        task = Task(store, upload.obj, job.operation, Staged(rows, upload.columns), key)
+        with _transaction(cursor):
+            saved = saving.save(task, cursor)
+            job_results.keep(cursor, job, upload.header, upload.columns, saved)
+            spent = round((time.perf_counter() - began) * 1000)
+            job = replace(
+                job,
+                processed=job.processed + saved.processed,
+                failed=job.failed + saved.failed,
+                batches=job.batches + batches,
+                active_ms=job.active_ms + spent,
+                modstamp=store.now(),
+            )
+            jobs.change(cursor, job)
+
+
+def _end(this: _Run, state: str, error_message: str | None = None) -> None:
+    """Bring the job to its end, or clean up behind one that was aborted; deleted jobs leave nothing."""
+    with this.store.writing:
+        job = this.job()
+        if job is None:
+            job_results.drop(this.cursor, this.job_id)
+        elif not job.ended:
+            finish(this.store, this.cursor, replace(job, state=state, error_message=error_message), this.path)
+    this.around.changed()
+
+
+def finish(store: Store, cursor: duckdb.DuckDBPyConnection, job: IngestJob, upload: Path) -> IngestJob:
+    """Store a job that has reached its final state, and the raw records that were never run; hold ``store.writing``."""
+    if job.header is None and upload.exists():
+        header = upload_csv.read_header(upload, DELIMITERS[job.delimiter])
+        job = replace(job, header=header.raw if header else None)
+    now = store.now()
+    since_creation = round((now - job.created).total_seconds() * 1000)
+    total = max(since_creation, job.active_ms) if job.batches else 0
+    job = replace(job, modstamp=now, total_ms=total)
+    with _transaction(cursor):
+        if job.state != "JobComplete" and not job.dropped and upload.exists():
+            job_results.keep_unprocessed(cursor, job, upload)
+        jobs.change(cursor, job)
+    upload.unlink(missing_ok=True)
+    return job
+
+
+@contextmanager
+def _transaction(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    cursor.execute("BEGIN")
+    try:
+        yield
+        cursor.execute("COMMIT")
+    except BaseException:
+        cursor.execute("ROLLBACK")
+        raise

@@ -1,0 +1,102 @@
+"""Saving many rows at once: what Salesforce checks and fills in, as a handful of SQL statements.
+
+Rows that are wrong get a problem and the others are saved, as every interface of Salesforce does without allOrNone.
+Where the rows come from, a CSV upload or a JSON body, is not known here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from sfframe.localorg.services import checks, coercion, deleting, lookups, matching, permissions, uniqueness, writing
+from sfframe.localorg.services.columns import Column
+from sfframe.localorg.services.problems import first_of, literal
+from sfframe.localorg.services.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What became of the rows. ``outcomes`` is SQL: record, id, created, problem (problems.py takes it apart).
+
+    A good row has its id; a bad one has only the id that it was sent with, if that is one. Beside them stand the cells
+    (c0, ...) and the typed values (v0, ...). It can be read until the next save on the same cursor.
+    """
+
+    outcomes: str
+    processed: int
+    failed: int
+
+
+def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
+    """Insert, update, upsert or delete the staged rows inside the cursor's transaction; hold ``store.writing``.
+
+    Rows are taken in the order of ``record``: of equal keys the first wins. Raises LookupError for an upsert without
+    the column of its external id.
+    """
+    rows = cursor.execute(f"SELECT count(*) FROM {task.staged.relation}").fetchall()[0][0]
+    first_number = 0
+    if task.operation in ("insert", "upsert"):
+        first_number = task.store.next_counter(cursor, task.prefix, max(rows, 1))
+    cursor.execute(_rows_table(task, first_number))
+    if task.deletes:
+        deleting.delete_rows(task, cursor)
+    else:
+        uniqueness.refuse_duplicates(task, cursor)
+        if task.operation != "update":
+            writing.insert_rows(task, cursor, max(rows, 1))
+        if task.operation != "insert":
+            writing.update_rows(task, cursor)
+    failed = cursor.execute("SELECT count(problem) FROM saving_rows").fetchall()[0][0]
+    outcomes = (
+        "SELECT * EXCLUDE (id, target, named, creates), CASE WHEN problem IS NULL THEN id ELSE named END AS id, "
+        "problem IS NULL AND creates AS created FROM saving_rows"
+    )
+    return Saved(outcomes, rows, failed)
+
+
+def _rows_table(task: Task, first_number: int) -> str:
+    """SQL that makes ``saving_rows``: cells, typed values, the row that is meant, a new id, and the first problem."""
+    match = matching.match(task)
+    joins = [match.joined, *([] if task.deletes else lookups.parents(task))]
+    added = ", ".join(["b.*", *(column for join in joins for column in join.columns)])
+    typed = ", ".join(["*", *(_typed(column, task.staged.null_mark) for column in task.columns), *match.keys])
+    creates, identity = "false", "target"
+    if task.operation in ("insert", "upsert"):
+        number = f"{first_number} + row_number() OVER (ORDER BY b.record) - 1"
+        creates = "target IS NULL"
+        identity = f"coalesce(target, sf_id({literal(task.prefix)}, {number}))"
+    return f"""
+        CREATE OR REPLACE TEMP TABLE saving_rows AS
+        WITH saving_cells AS MATERIALIZED (SELECT {typed} FROM {task.staged.relation})
+        SELECT {added}, {match.target} AS target, {match.named} AS named, {creates} AS creates, {identity} AS id,
+            {_first_problem(task, joins)} AS problem
+        FROM saving_cells b {" ".join(join.join for join in joins)}
+    """
+
+
+def _typed(column: Column, null_mark: str) -> str:
+    if column.key:
+        # The null mark clears no parent that is named by external id: it is a key like any other (bulk2.md 3.3).
+        return f"{lookups.key_value(column.key.field, column.cell, '')} AS k{column.position}"
+    return f"{coercion.value(column.field, column.cell, null_mark)} AS v{column.position}"
+
+
+def _first_problem(task: Task, joins: list[lookups.Joined]) -> str:
+    """SQL: what is wrong with a row. Cells that cannot be read come first, then the row itself, then its values."""
+    matched, *parents = joins
+    mark = task.staged.null_mark
+    whens: list[str | None] = ["WHEN fault IS NOT NULL THEN fault"]
+    whens += [
+        coercion.unreadable(one.field, f"b.{one.cell}", f"b.v{one.position}", one.position, mark)
+        for one in task.columns
+        if one.key is None
+    ]
+    whens += matched.whens
+    if not task.deletes:
+        whens.append(permissions.not_writable(task))
+        whens += (when for parent in parents for when in parent.whens)
+        whens.append(permissions.required(task))
+        whens += (check for column in task.columns for check in checks.value_checks(column, "b"))
+    return first_of(whens)

@@ -1,0 +1,69 @@
+"""Task: one save of many rows, as the modules around saving.py hand it on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
+from sfframe.localorg.services.columns import Column
+from sfframe.localorg.store.store import Store
+
+Operation = Literal["insert", "update", "upsert", "delete", "hardDelete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Rows as text. ``relation`` is what stands behind FROM: ``record`` (BIGINT, unique), ``fault`` and the cells.
+
+    ``fault`` is the problem of a row that could not even be read, else null. An empty or null cell leaves its field
+    alone (or to its default), one that equals ``null_mark`` clears it.
+    """
+
+    relation: str
+    columns: tuple[Column, ...]
+    null_mark: str = "#N/A"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is done to which object with which rows; ``external_id`` is the field that an upsert goes by (or Id)."""
+
+    store: Store
+    obj: ObjectDef
+    operation: Operation
+    staged: Staged
+    external_id: FieldDef | None = None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The uploaded columns."""
+        return self.staged.columns
+
+    @property
+    def deletes(self) -> bool:
+        """Whether rows go away rather than change."""
+        return self.operation in ("delete", "hardDelete")
+
+    @property
+    def table(self) -> str:
+        """The object's table in SQL."""
+        return self.store.table(self.obj)
+
+    @property
+    def prefix(self) -> str:
+        """The key prefix of the object's ids."""
+        return self.obj.key_prefix or ""
+
+    @property
+    def key(self) -> FieldDef | None:
+        """The field whose column tells which row is meant; None for inserts."""
+        if self.operation == "insert":
+            return None
+        return self.external_id if self.operation == "upsert" else self.obj.field("Id")
+
+    @property
+    def key_column(self) -> Column | None:
+        """The column of the key, if it was uploaded."""
+        key = self.key
+        return next((one for one in self.columns if one.field is key and one.key is None), None)

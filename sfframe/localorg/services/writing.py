@@ -1,0 +1,69 @@
+"""The INSERT and the UPDATE of the good rows in ``saving_rows``."""
+
+from __future__ import annotations
+
+import duckdb
+
+from sfframe.localorg.catalogue.model import FieldDef
+from sfframe.localorg.services import derived
+from sfframe.localorg.services.columns import Column
+from sfframe.localorg.services.task import Task
+from sfframe.localorg.store.store import quoted
+
+
+def insert_rows(task: Task, cursor: duckdb.DuckDBPyConnection, rows: int) -> None:
+    """Add the rows that are new. ``rows`` is how many there may be, for the counters of auto-numbers."""
+    store, obj = task.store, task.obj
+    values = derived.constants(obj, store) | {"Id": "id"}
+    values |= {
+        one.field.name: _new_value(one, derived.default(one.field, store)) for one in task.columns if _stored(one)
+    }
+    for field in obj:
+        if field.auto_number:
+            # Eight digits, as cases have; other formats are not part of a field's definition.
+            first = store.next_counter(cursor, f"{obj.name}.{field.name}", rows)
+            number = f"{first} + row_number() OVER (ORDER BY record) - 1"
+            values[field.name] = f"lpad(CAST({number} AS VARCHAR), 8, '0')"
+    sent = {column.field.name for column in task.columns}
+    values |= derived.composed(obj, sent, lambda name: values.get(name, "NULL"), creating=True)
+    cursor.execute(
+        f"INSERT INTO {task.table} ({', '.join(quoted(name) for name in values)}) "
+        f"SELECT {', '.join(values.values())} FROM saving_rows WHERE problem IS NULL AND creates ORDER BY record"
+    )
+
+
+def update_rows(task: Task, cursor: duckdb.DuckDBPyConnection) -> None:
+    """Change the rows that were found; an empty cell leaves its field alone."""
+    obj = task.obj
+    values = {one.field.name: _changed_value(one) for one in task.columns if _stored(one)}
+    sent = set(values)
+    values |= derived.composed(obj, sent, lambda name: values.get(name, f"t.{quoted(name)}"), creating=False)
+    values |= derived.touched(obj, task.store)
+    if not values:
+        return
+    assignments = ", ".join(f"{quoted(name)} = {value}" for name, value in values.items())
+    cursor.execute(
+        f"UPDATE {task.table} AS t SET {assignments} FROM saving_rows w "
+        'WHERE t."Id" = w.id AND w.problem IS NULL AND NOT w.creates'
+    )
+
+
+def _stored(column: Column) -> bool:
+    return column.field.name != "Id" and (column.field.createable or column.field.updateable)
+
+
+def _cleared(field: FieldDef, value: str) -> str:
+    return f"coalesce({value}, false)" if field.type == "boolean" else value  # rest.md 11
+
+
+def _new_value(column: Column, default: str | None) -> str:
+    value = f"v{column.position}"
+    if default is None:
+        return value
+    return f"CASE WHEN {column.cell} <> '' THEN {_cleared(column.field, value)} ELSE {default} END"
+
+
+def _changed_value(column: Column) -> str:
+    field = column.field
+    value = _cleared(field, f"w.v{column.position}")
+    return f"CASE WHEN w.{column.cell} <> '' THEN {value} ELSE t.{quoted(field.name)} END"
