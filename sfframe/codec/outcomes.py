@@ -1,0 +1,134 @@
+"""The three result files of a bulk job -> one frame of answers, as text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from sfframe.errors import DecodeError
+from sfframe.facts import DELIMITERS, NULL_MARK, Delimiter
+from sfframe.spool import Answers
+
+Outcome = Literal["succeeded", "failed", "unprocessed"]
+
+ANSWER_SCHEMA = pl.Schema(
+    {
+        "sf__Outcome": pl.String(),
+        "sf__Id": pl.String(),
+        "sf__Created": pl.Boolean(),
+        "sf__ErrorCode": pl.String(),
+        "sf__ErrorFields": pl.String(),
+        "sf__Error": pl.String(),
+    }
+)
+_FIELD = r"[A-Za-z][\w.]*"
+_ERROR = rf"(?s)^([A-Z][A-Z0-9_]*):(.*?)(?::((?:{_FIELD}(?:, {_FIELD})*)?) ?)?$"
+_NEXT_ERROR = r"(:(?:[\w.:, ]* )?)--([A-Z][A-Z0-9_]{2,}:)"
+_BREAK = "\x1e"  # the ASCII record separator, which no message contains
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """All answers of one job.
+
+    ``frame`` has the columns of ``ANSWER_SCHEMA`` and the echoed cells under the names in ``columns``: those of the
+    upload that every file with rows repeats. Cells are text; an empty cell and ``#N/A`` are both null.
+    """
+
+    frame: pl.DataFrame
+    columns: tuple[str, ...]
+
+
+def read_outcomes(answers: Answers, headers: Sequence[str], *, delimiter: Delimiter = "COMMA") -> Outcomes:
+    """Reads the result files of one job. Columns are found by name without case, in any order (bulk2.md 2.9).
+
+    A file that is missing or has no bytes has no rows. Raises ``DecodeError`` for a file that is no CSV.
+    """
+    found = []
+    for outcome, path in (
+        ("succeeded", answers.succeeded),
+        ("failed", answers.failed),
+        ("unprocessed", answers.unprocessed),
+    ):
+        frame = _read(path, delimiter, f"job {answers.job_id}, {outcome} rows") if path else pl.DataFrame()
+        if frame.height:
+            found.append(_named(frame, headers).with_columns(sf__Outcome=pl.lit(outcome)))
+    common = tuple(name for name in headers if all(name in frame.columns for frame in found))
+    parts = [_answer(frame).select(*ANSWER_SCHEMA, *common) for frame in found]
+    if not parts:
+        return Outcomes(pl.DataFrame(schema={**ANSWER_SCHEMA, **dict.fromkeys(headers, pl.String())}), tuple(headers))
+    return Outcomes(pl.concat(parts), common)
+
+
+def read_cells(path: Path, *, delimiter: Delimiter = "COMMA") -> pl.DataFrame:
+    """An uploaded part, as text; an empty cell and ``#N/A`` are both null."""
+    return _read(path, delimiter, f"part {path.name}")
+
+
+def _read(path: Path, delimiter: Delimiter, where: str) -> pl.DataFrame:
+    data = path.read_bytes()
+    if not data.strip():
+        return pl.DataFrame()
+    try:
+        return pl.read_csv(
+            io.BytesIO(data),
+            separator=DELIMITERS[delimiter],
+            infer_schema=False,
+            null_values=["", NULL_MARK],
+            truncate_ragged_lines=True,
+        )
+    except pl.exceptions.PolarsError as error:
+        remedy = "Fetch the results of the job again; its rows are safe in the org."
+        raise DecodeError(f"the file is no CSV: {error}", where=where, remedy=remedy) from error
+
+
+def _named(frame: pl.DataFrame, headers: Sequence[str]) -> pl.DataFrame:
+    """The columns that are ours, under our spelling of their names."""
+    ours = {name.casefold(): name for name in ("sf__Id", "sf__Created", "sf__Error", *headers)}
+    names = {name: ours[name.casefold()] for name in frame.columns if name.casefold() in ours}
+    return frame.select(pl.col(name).alias(ours_name) for name, ours_name in names.items())
+
+
+def _answer(frame: pl.DataFrame) -> pl.DataFrame:
+    missing = [name for name in ("sf__Id", "sf__Created", "sf__Error") if name not in frame.columns]
+    whole = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
+    whole = whole.with_columns(pl.col("sf__Created").str.to_lowercase() == "true")
+    errors = split_errors(whole["sf__Error"].unique().drop_nulls())
+    return whole.join(errors, left_on="sf__Error", right_on="text", how="left", maintain_order="left").with_columns(
+        pl.col("message").alias("sf__Error")
+    )
+
+
+def split_errors(texts: pl.Series) -> pl.DataFrame:
+    """Row-level error texts -> text, sf__ErrorCode, sf__ErrorFields (parted by ", "), message (bulk2.md 6.3).
+
+    A text without a code is all message. Where a row has several errors, the code is that of the first, the fields are
+    those of all, and the messages stand in lines, each but the first with its code.
+    """
+    single = pl.col("part").str.strip_suffix("--")
+    parsed = (
+        pl.DataFrame({"text": texts.cast(pl.String)})
+        .with_columns(
+            part=pl.col("text").str.replace_all(_NEXT_ERROR, f"${{1}}--{_BREAK}${{2}}").str.split(_BREAK),
+        )
+        .explode("part")
+        .with_columns(code=single.str.extract(_ERROR, 1), fields=single.str.extract(_ERROR, 3))
+        .with_columns(message=pl.when(pl.col("code").is_null()).then("part").otherwise(single.str.extract(_ERROR, 2)))
+    )
+    first = pl.int_range(pl.len()).over("text") == 0
+    named = pl.when(first | pl.col("code").is_null()).then("message").otherwise(pl.format("{}: {}", "code", "message"))
+    return (
+        parsed.with_columns(message=named, fields=pl.when(pl.col("fields") != "").then("fields"))
+        .group_by("text", maintain_order=True)
+        .agg(
+            pl.col("code").first().alias("sf__ErrorCode"),
+            pl.col("fields").drop_nulls().unique(maintain_order=True).str.join(", ").alias("sf__ErrorFields"),
+            pl.col("message").str.join("\n"),
+        )
+        .with_columns(pl.when(pl.col("sf__ErrorFields") != "").then("sf__ErrorFields"))
+    )
