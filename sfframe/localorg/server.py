@@ -12,16 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from sfframe.localorg.routes import bulk_query, catalogue, limits, oauth, query
+from sfframe.localorg.routes import bulk_query, catalogue, ingest, limits, oauth, query
 from sfframe.localorg.routes.decoding import Decoding
 from sfframe.localorg.routes.failures import Failures, no_route
 from sfframe.localorg.routes.gate import Gate
 from sfframe.localorg.services.services import Services
-
-try:
-    from sfframe.localorg.routes.ingest import routes as ingest_routes
-except ModuleNotFoundError:  # until the ingest routes are here
-    ingest_routes = []
 
 _HOST = "127.0.0.1"
 _SMALL = 1024  # bytes; packing less than this costs more than it saves
@@ -36,7 +31,7 @@ def make_app(services: Services) -> Starlette:
             *limits.routes,
             *query.routes,
             *bulk_query.routes,
-            *ingest_routes,
+            *ingest.routes,
         ],
         middleware=[
             Middleware(Failures),

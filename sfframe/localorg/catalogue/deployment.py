@@ -207,7 +207,7 @@ def _field(of: str, described: Described, known: Callable[[str], bool]) -> Field
         groupable=bool(described.get("groupable", "G" in can)),
         sortable=bool(described.get("sortable", "S" in can)),
         compound_field_name=described.get("compoundFieldName"),
-        extra_type_info=described.get("extraTypeInfo") or ("plaintextarea" if type_name == "textarea" else None),
+        extra_type_info=described.get("extraTypeInfo", "plaintextarea" if type_name == "textarea" else None),
         html_formatted=bool(described.get("htmlFormatted")),
         help_text=described.get("inlineHelpText"),
         search_prefilterable=bool(described.get("searchPrefilterable")),

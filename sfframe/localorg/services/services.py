@@ -5,16 +5,11 @@ from __future__ import annotations
 from sfframe.localorg.services.auth import Auth
 from sfframe.localorg.services.bulk_query import BulkQueryService
 from sfframe.localorg.services.describes import Describes
+from sfframe.localorg.services.ingest import IngestService
 from sfframe.localorg.services.limits import Limits
 from sfframe.localorg.services.query import QueryService
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store
-
-
-try:
-    from sfframe.localorg.services.ingest import IngestService
-except ModuleNotFoundError:  # until the ingest service is here
-    from sfframe.localorg.services.bulk_query import BulkQueryService as IngestService  # type: ignore[assignment]
 
 
 class Services:
@@ -31,6 +26,7 @@ class Services:
     def reset(self) -> None:
         """Forget all rows, jobs and locators; definitions, sessions and counted calls stay."""
         self.close()
+        self.ingest.forget()
         self.store.reset()
         self._open()
 
@@ -42,4 +38,4 @@ class Services:
     def _open(self) -> None:
         self.query = QueryService(self.store, self.settings)
         self.bulk_query = BulkQueryService(self.store, self.settings)
-        self.ingest = IngestService(self.store, self.settings)
+        self.ingest = IngestService(self.store, self.settings, self.limits.count_batches)

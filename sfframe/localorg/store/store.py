@@ -37,6 +37,7 @@ _SQL_TYPES = {
     "base64": "BLOB",
 }
 _FORMAT = "1"  # of the org schema; a file of another format is refused
+_ATTACHED = "sfframe_org"  # the catalogue that a file is
 _USERNAME = "integration@sfframe.example"
 
 # Files that are open in this process: DuckDB would hand out the same database twice, with two sets of locks.
@@ -93,7 +94,10 @@ class Store:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A new cursor on the same database; close it after use."""
-        return self._connection.cursor()
+        cursor = self._connection.cursor()
+        if self.path is not None:
+            cursor.execute(f"USE {_ATTACHED}")
+        return cursor
 
     def table(self, obj: ObjectDef) -> str:
         """The object's table as it is written in SQL."""
@@ -281,15 +285,18 @@ class Store:
 def _connect(path: Path | None, scratch: Path) -> duckdb.DuckDBPyConnection:
     # Without a directory of its own, a database in memory spills into the working directory.
     config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(scratch / "spill")}
+    connection = duckdb.connect(":memory:", config=config)
     if path is None:
-        return duckdb.connect(":memory:", config=config)
+        return connection
     with _open_files_lock:
         if path in _open_files:
             raise OrgFileUnusable(f"{path} is open in this process already. Close that org first, or use it.")
         _open_files.add(path)
     try:
-        return duckdb.connect(str(path), config=config)
+        # Opened directly, a file called org.duckdb or data.duckdb would name a catalogue like one of the schemas.
+        connection.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS {_ATTACHED} (TYPE duckdb)")
     except duckdb.Error as error:
+        connection.close()
         with _open_files_lock:
             _open_files.discard(path)
         if "lock" in str(error).lower():
@@ -301,6 +308,7 @@ def _connect(path: Path | None, scratch: Path) -> duckdb.DuckDBPyConnection:
         raise OrgFileUnusable(
             f"{path} cannot be opened: it is damaged, or not the file of an org. Name another file. DuckDB: {error}"
         ) from error
+    return connection
 
 
 def _disconnect(connection: duckdb.DuckDBPyConnection, path: Path | None) -> None:

@@ -1,0 +1,166 @@
+"""The standard objects and the notation they are written in."""
+
+from __future__ import annotations
+
+import pytest
+
+from sfframe.localorg.catalogue import compact
+from sfframe.localorg.catalogue.catalogue import Catalogue
+from sfframe.localorg.catalogue.model import FieldDef, PicklistEntry
+
+
+def test_a_new_org_has_these_objects_under_these_prefixes() -> None:
+    assert {obj.name: obj.key_prefix for obj in Catalogue.standard().objects.values()} == {
+        "Account": "001",
+        "Campaign": "701",
+        "CampaignMember": "00v",
+        "Contact": "003",
+        "Opportunity": "006",
+        "OpportunityContactRole": "00K",
+        "Organization": "00D",
+        "Profile": "00e",
+        "RecordType": "012",
+        "User": "005",
+    }
+
+
+def test_objects_and_fields_are_found_whatever_their_case_and_prefixes_only_in_theirs() -> None:
+    catalogue = Catalogue.standard()
+    account = catalogue.find("aCCount")
+    assert account is not None
+    assert account.name == "Account"
+    assert catalogue.by_prefix("00v") is catalogue.find("CampaignMember")
+    assert catalogue.by_prefix("00V") is None
+    assert catalogue.find("Nothing__c") is None
+    owner = account.relationship("OWNER")
+    assert owner is account.field("ownerid")
+    assert owner is not None
+    assert owner.reference_to == ("User",)
+
+
+def test_children_are_every_field_that_points_at_the_object() -> None:
+    catalogue = Catalogue.standard()
+    campaign = catalogue.find("Campaign")
+    assert campaign is not None
+    children = [
+        (child.name, field.name, field.child_relationship_name) for child, field in catalogue.children_of(campaign)
+    ]
+    assert children == [
+        ("Campaign", "ParentId", "ChildCampaigns"),
+        ("CampaignMember", "CampaignId", "CampaignMembers"),
+        ("Opportunity", "CampaignId", "Opportunities"),
+    ]
+
+
+def test_two_catalogues_do_not_share_what_is_deployed() -> None:
+    one, other = Catalogue.standard(), Catalogue.standard()
+    one.deploy([{"name": "Account", "fields": [{"name": "Mine__c", "type": "string"}]}])
+    account = other.find("Account")
+    assert account is not None
+    assert account.field("Mine__c") is None
+
+
+EXAMPLE = """
+# A comment.
+object Thing 0xx "Thing" "Things"
+can create update recordtypes
+@id
+Name      string(80)     CU   "Thing's Name"  name lookup
+KindOfIt  picklist(40)   CUND restricted
+  | One | *Two = The second
+  | 3 - Three
+OwnerId   >Group|User~Owner CUD children=Things cascade nofls polymorphic
+Rate      percent(5,2)   N    fls default=0.5
+@where Home
+"""
+BLOCKS = """
+block id
+Id  id  D
+block where
+$City  string(40)  CUN  "$ Town" compound=$Address can=F
+"""
+
+
+def test_the_compact_notation_says_everything_in_a_line() -> None:
+    thing = compact.read_object(EXAMPLE, compact.read_blocks(BLOCKS))
+    assert (thing.name, thing.label, thing.label_plural, thing.key_prefix) == ("Thing", "Thing", "Things", "0xx")
+    assert (thing.createable, thing.updateable, thing.deletable, thing.record_types) == (True, True, False, True)
+    assert thing.fields == (
+        FieldDef(
+            "Id",
+            "Thing ID",
+            "id",
+            length=18,
+            nillable=False,
+            createable=False,
+            updateable=False,
+            defaulted_on_create=True,
+            id_lookup=True,
+            permissionable=False,
+        ),
+        FieldDef(
+            "Name",
+            "Thing's Name",
+            "string",
+            length=80,
+            nillable=False,
+            name_field=True,
+            id_lookup=True,
+            permissionable=False,
+        ),
+        FieldDef(
+            "KindOfIt",
+            "Kind Of It",
+            "picklist",
+            length=40,
+            defaulted_on_create=True,
+            default_value="Two",
+            restricted_picklist=True,
+            picklist=(
+                PicklistEntry("One", "One"),
+                PicklistEntry("Two", "The second", default=True),
+                PicklistEntry("3 - Three", "3 - Three"),
+            ),
+        ),
+        FieldDef(
+            "OwnerId",
+            "Owner ID",
+            "reference",
+            length=18,
+            nillable=False,
+            defaulted_on_create=True,
+            reference_to=("Group", "User"),
+            relationship_name="Owner",
+            child_relationship_name="Things",
+            deleted_with_parent=True,
+            polymorphic=True,
+            permissionable=False,
+        ),
+        FieldDef(
+            "Rate",
+            "Rate",
+            "percent",
+            precision=5,
+            scale=2,
+            createable=False,
+            updateable=False,
+            groupable=False,
+            default_value="0.5",
+        ),
+        FieldDef(
+            "HomeCity",
+            "Home Town",
+            "string",
+            length=40,
+            compound_field_name="HomeAddress",
+            aggregatable=False,
+            groupable=False,
+            sortable=False,
+        ),
+    )
+
+
+@pytest.mark.parametrize("line", ["Name", "Name strng(80) CU", "@nowhere", "  | a value of no field", "can fly"])
+def test_a_line_that_cannot_be_read_is_named(line: str) -> None:
+    with pytest.raises((ValueError, KeyError), match=line.strip("@ ").split("(")[0].replace("|", r"\|")):
+        compact.read_object(f'object Thing 0xx "Thing" "Things"\n{line}', {})
