@@ -46,8 +46,9 @@ class Answer:
         return "\r\n".join(lines).encode() + (body if self.cut is None else body[: self.cut])
 
 
-def answer_json(value: object, status: int = 200, **headers: str) -> Answer:
-    return Answer(status, {"Content-Type": "application/json;charset=UTF-8", **headers}, json.dumps(value).encode())
+def answer_json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    kind = {"Content-Type": "application/json;charset=UTF-8"}
+    return Answer(status, {**kind, **(headers or {})}, json.dumps(value).encode())
 
 
 Script = Callable[[Seen], Answer]

@@ -72,20 +72,20 @@ class SomeOrg:
                 "user_id": "005AB000000Xyza",
                 "organization_id": "00DAB0000000abc",
             }
-            return answer_json(who, **usage)
+            return answer_json(who, headers=usage)
         if path == "query":
-            return answer_json({"totalSize": 1, "done": True, "records": [self.organization]}, **usage)
+            return answer_json({"totalSize": 1, "done": True, "records": [self.organization]}, headers=usage)
         if path == "limits":
-            return answer_json({"DailyApiRequests": {"Max": 5000, "Remaining": 4975}}, **usage)
+            return answer_json({"DailyApiRequests": {"Max": 5000, "Remaining": 4975}}, headers=usage)
         if path == "sobjects":
             names = ["Account", "Contact", "Widget__c", "Opportunity"]
             return answer_json(
-                {"sobjects": [{"name": name, "label": name, "queryable": True} for name in names]}, **usage
+                {"sobjects": [{"name": name, "label": name, "queryable": True} for name in names]}, headers=usage
             )
         if path.casefold() == "sobjects/account/describe":
             if seen.headers.get("if-modified-since") == self.modified:
                 return Answer(304)
-            return answer_json(ACCOUNT, **{"Last-Modified": self.modified, **usage})
+            return answer_json(ACCOUNT, headers={"Last-Modified": self.modified, **usage})
         if path == "large":
             return Answer(200, usage, b"x" * 100_000)
         return UNKNOWN

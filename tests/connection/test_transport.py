@@ -192,11 +192,13 @@ def test_a_host_that_does_not_listen_is_named_with_what_to_do(transport, waits):
 def test_a_cancel_ends_the_waiting_for_another_try():
     cancel = threading.Event()
 
-    def wait(_seconds: float, waiting: threading.Event | None) -> None:
-        assert waiting is cancel
-        cancel.set()
+    class CancelledMeanwhile(Waits):
+        def __call__(self, seconds: float, cancel: threading.Event | None) -> None:
+            super().__call__(seconds, cancel)
+            assert cancel is not None
+            cancel.set()
 
-    impatient = Transport(wait=wait, direct=True)
+    impatient = Transport(wait=CancelledMeanwhile(), direct=True)
     with serving(Answer(503)) as server, pytest.raises(Cancelled):
         send(impatient, server, cancel=cancel)
     impatient.close()

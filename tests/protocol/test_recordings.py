@@ -43,7 +43,7 @@ def rest_answers(part: str, status: int = 200):
 
 
 def test_every_recorded_query_page_is_read_as_a_full_parse_would_read_it():
-    seen = Counter()
+    seen: Counter[bool] = Counter()
     for path, reply in rest_answers("/query"):
         if "tooling" in path or b"totalSize" not in reply.body:  # some captures lost their bodies
             continue
@@ -82,7 +82,7 @@ def test_every_recorded_describe_is_read_with_all_its_fields():
 
 
 def test_every_recorded_bulk_2_job_is_read():
-    states = Counter()
+    states: Counter[tuple[str, str]] = Counter()
     for method, path, reply in recorded():
         if "/jobs/" not in path or reply.status != 200 or not reply.body.lstrip().startswith(b"{"):
             continue
@@ -115,7 +115,7 @@ def test_recorded_result_files_are_handed_on_byte_for_byte():
 
 def test_every_recorded_error_becomes_an_error_with_the_orgs_code():
     call: Call[None] = Call("GET", "x", read_nothing, repeatable=True)
-    classes = Counter()
+    classes: Counter[type[Exception]] = Counter()
     for _method, path, reply in recorded():
         if reply.status < 400 or "/services/data/" not in path or not reply.body.startswith(b"["):
             continue
