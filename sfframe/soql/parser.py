@@ -28,6 +28,7 @@ from sfframe.soql.tree import (
 )
 
 MAX_LENGTH = 100_000  # rest.md 13.1
+MAX_DEPTH = 200  # of parentheses, NOTs and sub-queries; deeper ones would exhaust the stack
 
 # rest.md 13.1, and the words that open the next clause: as an alias they would swallow it.
 _NOT_AN_ALIAS = frozenset(
@@ -62,7 +63,7 @@ def parse(text: str) -> Query:
 class _Parser:
     """A position in the tokens; every method reads one construct and stops behind it."""
 
-    __slots__ = ("index", "kinds", "starts", "text", "texts", "tokens", "words")
+    __slots__ = ("depth", "index", "kinds", "starts", "text", "texts", "tokens", "words")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -73,6 +74,7 @@ class _Parser:
         # Keywords are compared in upper case; symbols are the same in it, and a string's quote keeps it apart.
         self.words = [one.upper() for one in self.texts]
         self.index = 0
+        self.depth = 0
 
     # The small steps.
 
@@ -129,6 +131,7 @@ class _Parser:
     # The statement.
 
     def query(self) -> Query:
+        self.deeper(self.index)
         self.expect("SELECT")
         count_only = self.words[self.index : self.index + 4] == ["COUNT", "(", ")", "FROM"]
         if count_only:
@@ -140,7 +143,7 @@ class _Parser:
         if self.accept("USING"):
             self.expect("SCOPE")
             scope = self.name()
-        return Query(
+        query = Query(
             select=select,
             source=source,
             count_only=count_only,
@@ -157,6 +160,8 @@ class _Parser:
             update=self.update(),
             all_rows=self.all_rows(),
         )
+        self.depth -= 1
+        return query
 
     def select_list(self) -> tuple[Selected | FieldsOf | TypeOf | SubQuery, ...]:
         items = [self.select_item()]
@@ -322,12 +327,21 @@ class _Parser:
     def term(self) -> Condition:
         index = self.index
         if self.accept("NOT"):
-            return Negation(self.term(), self.starts[index])
-        if self.accept("("):
+            self.deeper(index)
+            inner: Condition = Negation(self.term(), self.starts[index])
+        elif self.accept("("):
+            self.deeper(index)
             inner = self.condition()
             self.expect(")")
-            return inner
-        return self.comparison()
+        else:
+            return self.comparison()
+        self.depth -= 1
+        return inner
+
+    def deeper(self, index: int) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise syntax_error(self.text, self.starts[index], f"nested more than {MAX_DEPTH} levels deep")
 
     def comparison(self) -> Comparison | Membership:
         left = self.expression()
@@ -372,12 +386,14 @@ class _Parser:
         start = self.starts[self.index]
         name = self.name()
         self.expect("(")
+        self.deeper(self.index)
         args: list[Path | Call | Value] = []
         if not self.accept(")"):
             args.append(self.argument())
             while self.accept(","):
                 args.append(self.argument())
             self.expect(")")
+        self.depth -= 1
         return Call(name, tuple(args), start)
 
     def argument(self) -> Path | Call | Value:

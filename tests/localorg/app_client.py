@@ -9,10 +9,11 @@ import httpx
 
 
 class AppClient:
-    """Sends requests to ``app``; every one is answered before the call returns."""
+    """Sends requests to ``app`` with an access token; every one is answered before the call returns."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, token: str) -> None:
         self._app = app
+        self._headers = {"Authorization": f"Bearer {token}"}
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request; the options are those of httpx."""
@@ -20,7 +21,7 @@ class AppClient:
 
     async def _send(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         transport = httpx.ASGITransport(app=self._app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://org") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://org", headers=self._headers) as client:
             return await client.request(method, path, **options)
 
     def get(self, path: str, **options: Any) -> httpx.Response:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from sfframe.localorg.catalogue.catalogue import Catalogue
-from sfframe.localorg.services.bulk_query import BulkQueryService
 from sfframe.localorg.services.query import QueryService
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store, quoted
@@ -78,15 +77,15 @@ def store() -> Iterator[StoppedStore]:
 @pytest.fixture
 def rows(store: StoppedStore) -> StoppedStore:
     """Four accounts, of which the last is deleted, and contacts of the first two; one contact has no account."""
-    stamp = {"CreatedDate": NOW, "OwnerId": store.user_id, "IsDeleted": False}
-    accounts = [
+    stamp: dict[str, Any] = {"CreatedDate": NOW, "OwnerId": store.user_id, "IsDeleted": False}
+    accounts: list[dict[str, Any]] = [
         {"Id": record_id("001", 1), "Name": "Acme", "Rating": "Hot", "AnnualRevenue": 1e6, "NumberOfEmployees": 10},
         {"Id": record_id("001", 2), "Name": "acme", "Rating": None, "AnnualRevenue": None, "NumberOfEmployees": 20},
         {"Id": record_id("001", 3), "Name": "Zebra", "Rating": "Cold", "AnnualRevenue": 1.5e7, "BillingCity": "Ulm"},
         {"Id": record_id("001", 4), "Name": "Gone", "IsDeleted": True},
     ]
     insert(store, "Account", [stamp | one for one in accounts])
-    contacts = [
+    contacts: list[dict[str, Any]] = [
         {"Id": record_id("003", 1), "LastName": "Ada", "AccountId": record_id("001", 1)},
         {"Id": record_id("003", 2), "LastName": "Bob", "AccountId": record_id("001", 1)},
         {"Id": record_id("003", 3), "LastName": "Cem", "AccountId": record_id("001", 2)},
@@ -99,13 +98,6 @@ def rows(store: StoppedStore) -> StoppedStore:
 @pytest.fixture
 def queries(store: StoppedStore) -> Iterator[QueryService]:
     service = QueryService(store, Settings())
-    yield service
-    service.close()
-
-
-@pytest.fixture
-def bulk(store: StoppedStore) -> Iterator[BulkQueryService]:
-    service = BulkQueryService(store, Settings(bulk_page_rows=2))
     yield service
     service.close()
 

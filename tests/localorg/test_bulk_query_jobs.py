@@ -7,45 +7,43 @@ import datetime as dt
 import io
 import re
 import threading
-from types import SimpleNamespace
+from collections.abc import Iterator
 from typing import Any
 
 import duckdb
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
 
 from sfframe.localorg.catalogue.catalogue import Catalogue
-from sfframe.localorg.routes import bulk_query as bulk_routes
-from sfframe.localorg.routes import query as query_routes
-from sfframe.localorg.routes.answers import JsonAnswer
+from sfframe.localorg.server import make_app
 from sfframe.localorg.services.bulk_query import BulkQueryService
-from sfframe.localorg.services.errors import ServiceError
-from sfframe.localorg.services.query import QueryService
+from sfframe.localorg.services.services import Services
 from sfframe.localorg.store.settings import Settings
 from tests.localorg.app_client import AppClient
-from tests.localorg.query_rows import NOW, StoppedStore, bulk, insert, queries, record_id, rows, store
+from tests.localorg.query_rows import NOW, StoppedStore, insert, record_id, rows, store
 
-__all__ = ["bulk", "queries", "rows", "store"]
+__all__ = ["rows", "store"]
 JOBS = "/services/data/v66.0/jobs/query"
 
 
-def refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServiceError)
-    said = {"errorCode": error.code, "message": error.message}
-    return JsonAnswer([said], status_code=error.status)
-
-
-def served(bulk: BulkQueryService, queries: QueryService) -> AppClient:
-    app = Starlette(routes=[*query_routes.routes, *bulk_routes.routes], exception_handlers={ServiceError: refused})
-    app.state.services = SimpleNamespace(bulk_query=bulk, query=queries)
-    return AppClient(app)
+def served(services: Services) -> AppClient:
+    return AppClient(make_app(services), services.sessions.open_session())
 
 
 @pytest.fixture
-def client(bulk: BulkQueryService, queries: QueryService) -> AppClient:
-    return served(bulk, queries)
+def services(store: StoppedStore) -> Iterator[Services]:
+    made = Services(store, Settings(bulk_page_rows=2))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bulk(services: Services) -> BulkQueryService:
+    return services.bulk_query
+
+
+@pytest.fixture
+def client(services: Services) -> AppClient:
+    return served(services)
 
 
 def ended(client: AppClient, bulk: BulkQueryService, query: str, **more: str) -> str:
@@ -293,8 +291,8 @@ class HeldStore(StoppedStore):
 
 def test_a_running_job_can_be_aborted_and_not_deleted():
     store = HeldStore()
-    bulk = BulkQueryService(store, Settings())
-    client = served(bulk, QueryService(store, Settings()))
+    services = Services(store, Settings())
+    bulk, client = services.bulk_query, served(services)
     job_id = client.post(JOBS, json={"operation": "query", "query": "SELECT Id FROM Account"}).json()["id"]
     assert client.get(f"{JOBS}/{job_id}").json()["state"] == "UploadComplete"
     early = client.get(f"{JOBS}/{job_id}/results")
@@ -307,7 +305,7 @@ def test_a_running_job_can_be_aborted_and_not_deleted():
     store.release.set()
     assert bulk.wait(job_id) == "Aborted"
     assert client.delete(f"{JOBS}/{job_id}").status_code == 204
-    bulk.close()
+    services.close()
     store.close()
 
 

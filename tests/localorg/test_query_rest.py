@@ -105,6 +105,10 @@ def test_count_obeys_limit(rows: StoppedStore, queries: QueryService):
     assert json.loads(queries.query("SELECT COUNT() FROM Account LIMIT 2", VERSION))["totalSize"] == 2
 
 
+def test_a_limit_may_be_larger_than_any_table(rows: StoppedStore, queries: QueryService):
+    assert len(records(queries, f"SELECT Id FROM Account LIMIT {10**30}")) == 3
+
+
 def test_all_standard_fields_can_be_selected_at_once(rows: StoppedStore, queries: QueryService):
     account = rows.catalogue.find("Account")
     assert account is not None

@@ -187,6 +187,13 @@ def test_the_longest_query_has_100_000_characters():
     )
 
 
+@pytest.mark.parametrize(("opening", "closing"), [("(", ")"), ("NOT ", "")])
+def test_endless_nesting_is_a_syntax_error(opening: str, closing: str):
+    head = "SELECT Id FROM Account WHERE "
+    assert parse(head + opening * 150 + "Id = null" + closing * 150).where is not None
+    assert problem(head + opening * 20_000 + "Id = null" + closing * 20_000)[2] == "nested more than 200 levels deep"
+
+
 # The windows and carets below were recorded from real orgs (rest.md 12).
 @pytest.mark.parametrize(
     ("query", "offset", "expected"),

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import json
-
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from sfframe.localorg.routes.answers import JsonAnswer
-from sfframe.localorg.services.bulk_query import BulkQueryService
+from sfframe.localorg.routes.answers import JsonAnswer, json_body, services_of
 from sfframe.localorg.services.errors import ServiceError
 
 _WHOLE = 1 << 20  # bytes; a page up to this size is answered in one piece (clients.md, trap 12)
 
 
-def _service(request: Request) -> BulkQueryService:
-    service: BulkQueryService = request.app.state.services.bulk_query
-    return service
-
-
 async def jobs(request: Request) -> Response:
     """Create a job, or list the jobs. Whatever Accept says, the answer is JSON (bulk2.md 1.2)."""
-    service, version = _service(request), request.path_params["version"]
+    service, version = services_of(request).bulk_query, request.path_params["version"]
     if request.method == "POST":
-        return JsonAnswer(await run_in_threadpool(service.create, await _body(request), version))
+        return JsonAnswer(await run_in_threadpool(service.create, await json_body(request), version))
     parameters = request.query_params
     listed = service.list_jobs(version, job_type=parameters.get("jobType"), locator=parameters.get("queryLocator"))
     return JsonAnswer(listed)
@@ -33,9 +25,9 @@ async def jobs(request: Request) -> Response:
 
 async def job(request: Request) -> Response:
     """Look at a job, abort it or delete it."""
-    service, job_id = _service(request), request.path_params["job_id"]
+    service, job_id = services_of(request).bulk_query, request.path_params["job_id"]
     if request.method == "PATCH":
-        return JsonAnswer(service.abort(job_id, await _body(request)))
+        return JsonAnswer(service.abort(job_id, await json_body(request)))
     if request.method == "DELETE":
         await run_in_threadpool(service.delete, job_id)
         return Response(status_code=204)
@@ -44,7 +36,7 @@ async def job(request: Request) -> Response:
 
 def part(request: Request) -> Response:
     """A page of results, or the links to several; the last word of the path is read without case."""
-    service, job_id = _service(request), request.path_params["job_id"]
+    service, job_id = services_of(request).bulk_query, request.path_params["job_id"]
     version, locator = request.path_params["version"], request.query_params.get("locator")
     match request.path_params["part"].casefold():
         case "results":
@@ -56,7 +48,7 @@ def part(request: Request) -> Response:
 
 
 def _results(request: Request, locator: str | None) -> Response:
-    page = _service(request).results(
+    page = services_of(request).bulk_query.results(
         request.path_params["job_id"],
         request.path_params["version"],
         locator=locator,
@@ -72,23 +64,10 @@ def _results(request: Request, locator: str | None) -> Response:
     return StreamingResponse(page.chunks, headers=headers)
 
 
-async def _body(request: Request) -> object:
-    try:
-        return json.loads(await request.body())
-    except ValueError as error:
-        raise ServiceError(
-            400, "JSON_PARSER_ERROR", f"The request body is not JSON: {error}", code_first=True
-        ) from error
-
-
 _BASE = "/services/data/{version}/jobs/query"
 
 routes: list[Route] = [
-    Route(_BASE + path + end, endpoint, methods=methods)
-    for path, endpoint, methods in (
-        ("", jobs, ["GET", "POST"]),
-        ("/{job_id}", job, ["GET", "PATCH", "DELETE"]),
-        ("/{job_id}/{part}", part, ["GET"]),
-    )
-    for end in ("", "/")
+    Route(_BASE, jobs, methods=["GET", "POST"]),
+    Route(_BASE + "/{job_id}", job, methods=["GET", "PATCH", "DELETE"]),
+    Route(_BASE + "/{job_id}/{part}", part, methods=["GET"]),
 ]

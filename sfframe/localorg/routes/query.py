@@ -8,15 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sfframe.localorg.routes.answers import JsonAnswer
-from sfframe.localorg.services.query import QueryService
+from sfframe.localorg.routes.answers import JsonAnswer, services_of
 
 _BATCH_SIZE = re.compile(r"batchSize\s*=\s*(\d{1,9})", re.IGNORECASE)
 
 
 def query(request: Request) -> Response:
     """The first page of a query without deleted rows; also its plan, for ``explain``."""
-    service: QueryService = request.app.state.services.query
+    service = services_of(request).query
     if "explain" in request.query_params:
         return JsonAnswer(service.explain(request.query_params["explain"], request.path_params["version"]))
     return _first_page(request, all_rows=False)
@@ -29,12 +28,12 @@ def query_all(request: Request) -> Response:
 
 def further_page(request: Request) -> Response:
     """The page that ``nextRecordsUrl`` names; it works below both resources."""
-    service: QueryService = request.app.state.services.query
+    service = services_of(request).query
     return JsonAnswer(service.more(request.path_params["locator"], request.path_params["version"]))
 
 
 def _first_page(request: Request, *, all_rows: bool) -> Response:
-    service: QueryService = request.app.state.services.query
+    service = services_of(request).query
     version = request.path_params["version"]
     text = request.query_params.get("q", "")
     if request.query_params.get("columns", "").lower() == "true":
@@ -47,12 +46,8 @@ def _first_page(request: Request, *, all_rows: bool) -> Response:
 _BASE = "/services/data/{version}"
 
 routes: list[Route] = [
-    Route(_BASE + path + end, endpoint, methods=["GET"])
-    for path, endpoint in (
-        ("/query", query),
-        ("/query/{locator}", further_page),
-        ("/queryAll", query_all),
-        ("/queryAll/{locator}", further_page),
-    )
-    for end in ("", "/")
+    Route(_BASE + "/query", query, methods=["GET"]),
+    Route(_BASE + "/query/{locator}", further_page, methods=["GET"]),
+    Route(_BASE + "/queryAll", query_all, methods=["GET"]),
+    Route(_BASE + "/queryAll/{locator}", further_page, methods=["GET"]),
 ]

@@ -225,7 +225,7 @@ class BulkQueryService:
             return self._job(job_id).state
 
     def close(self) -> None:
-        """Abort what runs and let the threads end; call it before the store is closed."""
+        """Abort what runs, let the threads end and remove all rows; call it before the store is closed."""
         with self._changed:
             for job in self._jobs.values():
                 if job.state in _RUNNING:
@@ -233,6 +233,9 @@ class BulkQueryService:
                 if job.cursor is not None:
                     job.cursor.interrupt()
         self._workers.shutdown(wait=True, cancel_futures=True)
+        for job in self._jobs.values():
+            if job.path is not None:
+                job.path.unlink(missing_ok=True)
 
     # The job's life, in a thread of its own.
 

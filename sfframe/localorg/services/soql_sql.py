@@ -27,6 +27,7 @@ from sfframe.soql import (
 MAX_OFFSET = 2_000  # rest.md 13.1
 MAX_SEMI_JOINS = 2  # rest.md 13.3
 MAX_FIELDS_LIMIT = 200  # rest.md 13.4
+_ALL_ROWS = 2**62  # DuckDB takes no larger LIMIT
 _SECURITY_WITH = frozenset({"SECURITY_ENFORCED", "USER_MODE", "SYSTEM_MODE"})
 
 
@@ -56,7 +57,7 @@ class Statement:
         return f"SELECT count(*) FROM (SELECT 1 {self.from_sql}{self._slice_sql()})"
 
     def _slice_sql(self) -> str:
-        limit = "" if self.query.limit is None else f" LIMIT {self.query.limit}"
+        limit = "" if self.query.limit is None else f" LIMIT {min(self.query.limit, _ALL_ROWS)}"
         return limit if self.query.offset is None else f"{limit} OFFSET {self.query.offset}"
 
 
@@ -183,7 +184,7 @@ class Compiler:
             conditions.append(self._where(names).sql(inner.where))
         columns = ", ".join(f"{sql} AS c{number}" for number, sql in enumerate(shape.columns))
         order = _order(names, inner)
-        limit = "" if inner.limit is None else f" LIMIT {inner.limit}"
+        limit = "" if inner.limit is None else f" LIMIT {min(inner.limit, _ALL_ROWS)}"
         offset = "" if inner.offset is None else f" OFFSET {inner.offset}"
         rows = (
             f"SELECT {columns}, row_number() OVER ({order.strip()}) AS place {names.source_sql()} "
