@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import weakref
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -55,7 +56,11 @@ class LocalOrg:
         self._store = Store(Path(path) if path is not None else None, Catalogue.standard(), settings)
         try:
             self._services = Services(self._store, settings)
-            self._server = Server(self._services, port)
+            try:
+                self._server = Server(self._services, port)
+            except BaseException:
+                self._services.close()
+                raise
         except BaseException:
             self._store.close()
             raise
@@ -68,7 +73,8 @@ class LocalOrg:
             client_id=secrets.client_id,
             client_secret=secrets.client_secret,
         )
-        self._closed = False
+        # Also runs where nobody closes the org: when it is forgotten, and when the process ends.
+        self._end = weakref.finalize(self, _end, self._server, self._services, self._store)
 
     @property
     def url(self) -> str:
@@ -136,12 +142,7 @@ class LocalOrg:
 
     def close(self) -> None:
         """Stop serving, end all jobs and let go of the file. A second call does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        self._server.stop()
-        self._services.close()
-        self._store.close()
+        self._end()
 
     def __enter__(self) -> LocalOrg:
         return self
@@ -153,4 +154,10 @@ class LocalOrg:
 
     def __repr__(self) -> str:
         place = f"file {self._store.path}" if self._store.path else "in memory"
-        return f"<LocalOrg {place}, {'closed' if self._closed else f'at {self.url}'}>"
+        return f"<LocalOrg {place}, {f'at {self.url}' if self._end.alive else 'closed'}>"
+
+
+def _end(server: Server, services: Services, store: Store) -> None:
+    server.stop()
+    services.close()
+    store.close()
