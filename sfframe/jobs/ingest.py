@@ -26,7 +26,7 @@ from sfframe.errors import (
 from sfframe.facts import INGEST_ENDED, Delimiter, LineEnding, Operation
 from sfframe.jobs.events import JobEvent, JobEventKind, Listener, tell
 from sfframe.jobs.ledger import Ledger, PartState
-from sfframe.jobs.pacing import SYSTEM_CLOCK, Clock, Pacing, follow
+from sfframe.jobs.pacing import SYSTEM_CLOCK, Clock, Pacing, follow, may_pass
 from sfframe.jobs.wire import Wire, check_cancel, download
 from sfframe.protocol import bulk2_ingest
 from sfframe.protocol.bulk2_ingest import ResultFile
@@ -134,13 +134,13 @@ class _Conversation:
                 self._open_job()
                 try:
                     self.wire.send(bulk2_ingest.upload(self.job_id, self.part.path), cancel=self.cancel)
-                except (ConnectionFailed, ServerUnavailable) as problem:
+                except (ConnectionFailed, ApiError) as problem:
+                    if not may_pass(problem):
+                        self._abort()
+                        raise
                     # The answer is lost, not necessarily the file; a second PUT would spoil the job (bulk2.md 2.4).
                     self._wait_or_raise(attempt, problem)
                     continue
-                except ApiError:
-                    self._abort()
-                    raise
             self.sent = self.part.bytes
             self.ledger.note_uploaded(self.run_id, self.part.number, self.job_id)
             self._tell("uploaded")
@@ -193,16 +193,14 @@ class _Conversation:
                 try:
                     self.state = self.wire.send(bulk2_ingest.close(self.job_id), cancel=self.cancel).state
                     break
-                except (ConnectionFailed, ServerUnavailable) as problem:
-                    if self._is_closed():
-                        break
-                    self._wait_or_raise(attempt, problem)
                 except NotFound:
                     raise _Gone from None
-                except ApiError:
-                    if self._is_closed():  # INVALIDJOBSTATE: an earlier request had done it (bulk2.md 2.5)
+                except (ConnectionFailed, ApiError) as problem:
+                    if self._is_closed():  # by this request, or by an earlier one: INVALIDJOBSTATE (bulk2.md 2.5)
                         break
-                    raise
+                    if not may_pass(problem):
+                        raise
+                    self._wait_or_raise(attempt, problem)
         self.ledger.note_closed(self.run_id, self.part.number, self.job_id)
         self._tell("queued")
 
@@ -293,7 +291,7 @@ class _Conversation:
         except NotFound:
             raise _Gone from None
 
-    def _wait_or_raise(self, attempt: int, problem: ConnectionFailed | ServerUnavailable) -> None:
+    def _wait_or_raise(self, attempt: int, problem: ConnectionFailed | ApiError) -> None:
         pause = AGAIN.wait(attempt, jitter=self.jitter())
         if pause is None:
             raise problem

@@ -10,7 +10,8 @@ from itertools import count
 from threading import Event
 from typing import Protocol
 
-from sfframe.errors import Cancelled, ConnectionFailed, JobTimeout, ServerUnavailable
+from sfframe.backoff import TRANSIENT_CODES, TRANSIENT_STATUS
+from sfframe.errors import ApiError, Cancelled, ConnectionFailed, JobTimeout
 from sfframe.protocol.bulk2_job import JobInfo
 
 FAILED_POLLS = 20  # in a row, each already repeated by the transport: then the way to the org is gone
@@ -76,6 +77,13 @@ class Pacing:
         return min(pause, left) if left > 0 else None
 
 
+def may_pass(problem: ConnectionFailed | ApiError) -> bool:
+    """True for a failure of the way to the org or of its edge: it says nothing about the job."""
+    if isinstance(problem, ConnectionFailed):
+        return True
+    return problem.status in TRANSIENT_STATUS or problem.error_code in TRANSIENT_CODES
+
+
 def follow(
     ask: Callable[[], JobInfo],
     *,
@@ -108,9 +116,9 @@ def follow(
             raise Cancelled("cancelled; the job goes on in the org", where=f"job {job_id}", remedy=go_on, job_id=job_id)
         try:
             info = ask()
-        except (ConnectionFailed, ServerUnavailable) as problem:
+        except (ConnectionFailed, ApiError) as problem:
             failures += 1
-            if failures >= FAILED_POLLS:
+            if failures >= FAILED_POLLS or not may_pass(problem):
                 raise
             on_failure(problem.what)
             continue

@@ -227,6 +227,7 @@ class FastClock:
     def __init__(self) -> None:
         self.time = 1_000.0
         self.waits: list[float] = []
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def now(self) -> float:
         return self.time
@@ -234,4 +235,6 @@ class FastClock:
     def wait(self, seconds: float, cancel: threading.Event | None) -> bool:
         self.waits.append(round(seconds, 3))
         self.time += seconds
+        if len(self.waits) > 1:
+            self.meanwhile()
         return cancel is not None and cancel.is_set()

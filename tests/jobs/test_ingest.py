@@ -269,6 +269,16 @@ def test_an_upload_that_the_org_refuses_clears_its_job_away_and_raises(bench):
     assert_complete(bench.run(org))
 
 
+@pytest.mark.parametrize("step", ["upload", "close", "info"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_edge_that_is_busy_says_nothing_about_the_job(bench, step, status):
+    org = ScriptedOrg()
+    org.refused[step] = (status, "")
+    bench.clock.meanwhile = org.refused.clear
+    assert_complete(bench.run(org))
+    assert org.saved == ["a", "c"]
+
+
 def test_a_promised_job_that_the_org_forgot_is_replaced_because_it_was_never_closed(bench):
     org = ScriptedOrg(Failure("upload", False, killed))
     with pytest.raises(Killed):
