@@ -1,1 +1,100 @@
-"""Dataframes in and out of Salesforce."""
+"""Dataframes in and out of Salesforce: typed reads, checked writes, every result joined to your own rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sfframe.connection.org import Org
+from sfframe.errors import (
+    ApiError,
+    AuthenticationError,
+    Cancelled,
+    ConnectionFailed,
+    ContractError,
+    DecodeError,
+    FrameError,
+    IncompleteAnswer,
+    JobAborted,
+    JobError,
+    JobFailed,
+    JobTimeout,
+    LedgerError,
+    LimitExceeded,
+    NotFound,
+    PermissionDenied,
+    QueryError,
+    RowsFailed,
+    RowsFailedWarning,
+    ServerUnavailable,
+    SfframeError,
+    SoqlSyntaxError,
+    UsageError,
+)
+from sfframe.jobs.pacing import Pacing
+from sfframe.load import LoadLimits, LoadOptions
+from sfframe.metadata import describe, frame_schema, validate_frame
+from sfframe.orgs import connect
+from sfframe.read import read_soql
+from sfframe.results import LoadResult
+from sfframe.schema import Field, PicklistValue, SObject
+from sfframe.write import write_sobject
+
+if TYPE_CHECKING:
+    from sfframe.localorg import LocalOrg
+
+    __version__: str
+
+__all__ = [
+    "ApiError",
+    "AuthenticationError",
+    "Cancelled",
+    "ConnectionFailed",
+    "ContractError",
+    "DecodeError",
+    "Field",
+    "FrameError",
+    "IncompleteAnswer",
+    "JobAborted",
+    "JobError",
+    "JobFailed",
+    "JobTimeout",
+    "LedgerError",
+    "LimitExceeded",
+    "LoadLimits",
+    "LoadOptions",
+    "LoadResult",
+    "LocalOrg",
+    "NotFound",
+    "Org",
+    "Pacing",
+    "PermissionDenied",
+    "PicklistValue",
+    "QueryError",
+    "RowsFailed",
+    "RowsFailedWarning",
+    "SObject",
+    "ServerUnavailable",
+    "SfframeError",
+    "SoqlSyntaxError",
+    "UsageError",
+    "__version__",
+    "connect",
+    "describe",
+    "frame_schema",
+    "read_soql",
+    "validate_frame",
+    "write_sobject",
+]
+
+
+def __getattr__(name: str) -> object:
+    """What costs time to import, on first use."""
+    if name == "LocalOrg":
+        from sfframe.orgs import local_org_type
+
+        return local_org_type()
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sfframe")
+    raise AttributeError(f"module 'sfframe' has no attribute {name!r}")

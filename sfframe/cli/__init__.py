@@ -1,1 +1,34 @@
-"""TODO."""
+"""The command ``sfframe``: one module per command, each imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App
+
+from sfframe import __version__
+from sfframe.errors import SfframeError
+
+app = App(name="sfframe", help="Dataframes in and out of Salesforce.", version=__version__)
+app.command("sfframe.cli.demo:demo")
+app.command("sfframe.cli.load:load")
+app.command("sfframe.cli.query:query")
+org = App(name="org", help="The embedded org.")
+org.command("sfframe.cli.org:serve")
+app.command(org)
+
+
+def main() -> None:
+    """Run the command line; an error that sfframe explains is shown as text, without a traceback.
+
+    Exit codes: 0 all went well, 1 some rows did not succeed, 2 the call itself was wrong or failed, 130 interrupted.
+    """
+    try:
+        sys.exit(app())
+    except SfframeError as problem:
+        print(f"sfframe: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)

@@ -1,0 +1,159 @@
+"""connect, and what ``org=`` means. The only client room that may start an embedded org."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfframe import facts
+from sfframe.connection.login import AccessToken
+from sfframe.connection.org import Org
+from sfframe.connection.profiles import Profile, from_environment
+from sfframe.errors import UsageError
+
+if TYPE_CHECKING:
+    from sfframe.localorg import LocalOrg
+
+    OrgLike = Org | LocalOrg | str
+
+_shared: dict[str, Org] = {}
+_starting = threading.Lock()
+
+
+def connect(
+    target: OrgLike | None = None,
+    *,
+    instance_url: str | None = None,
+    access_token: str | None = None,
+    client_id: str | None = None,
+    client_secret: str | None = None,
+    api_version: str | None = None,
+    timezone: str | None = None,
+    fresh: bool = False,
+) -> Org:
+    """Connect to an org; nothing is sent before the first use.
+
+    ``target`` is ``"local"`` (an embedded org in memory, one per process), ``"local:PATH.duckdb"`` (an embedded org in
+    a file), a ``LocalOrg``, an ``Org`` (given back as it is), or nothing: then ``instance_url`` decides, with
+    ``access_token`` (a session that another tool opened) or with ``client_id`` and ``client_secret`` (OAuth client
+    credentials). Without any of them the environment is read: SFFRAME_ORG, or SF_INSTANCE_URL with SF_ACCESS_TOKEN or
+    with SF_CLIENT_ID and SF_CLIENT_SECRET (SALESFORCE_* is read too).
+
+    ``instance_url`` may be a bare host. ``timezone`` (such as "Europe/Berlin") says what a datetime without zone means
+    in every call on this org. A name gives the same Org each time in one process (one login); ``fresh=True`` gives a
+    new one, and so does any other option.
+
+    Raises UsageError for a target that is no org and AuthenticationError, on first use, when the org refuses the login.
+
+    >>> import sfframe as sf
+    >>> with sf.connect("local", fresh=True) as org:
+    ...     org.identity.kind
+    'sandbox'
+    """
+    if isinstance(target, Org):
+        return target
+    login = (access_token, client_id, client_secret)
+    if instance_url is not None:
+        if target is not None:
+            raise UsageError("Both a target and instance_url were given", remedy="Give one of them: each names an org.")
+        version = api_version or facts.API_VERSION
+        return _remote(
+            Profile(instance_url, access_token or "", client_id or "", client_secret or "", version, timezone)
+        )
+    if any(login):
+        raise UsageError(
+            "A token or client credentials were given, but not for which org",
+            remedy='Add instance_url="https://yourdomain.my.salesforce.com".',
+        )
+    if target is not None and not isinstance(target, str):
+        return _of_local_org(target, api_version=api_version, timezone=timezone)
+    name = os.environ.get("SFFRAME_ORG", "") if target is None else target
+    if fresh or api_version or timezone:
+        return _by_name(name, api_version=api_version, timezone=timezone)
+    with _starting:
+        known = _shared.get(name)
+        if known is None or known.closed:
+            known = _shared[name] = _by_name(name, api_version=None, timezone=None)
+        return known
+
+
+def local_org_type() -> type[LocalOrg]:
+    """The class LocalOrg, imported on first use; says how to get it when its packages are not installed."""
+    try:
+        from sfframe.localorg import LocalOrg
+    except ModuleNotFoundError as missing:
+        raise UsageError(
+            f"The embedded org needs the package {missing.name!r}, which is not installed",
+            remedy='Install it with: pip install "sfframe[local]"',
+        ) from missing
+    return LocalOrg
+
+
+def open_local(path: Path | None = None, *, port: int = 0, deploy: Path | None = None) -> LocalOrg:
+    """An embedded org, started; with the objects that the JSON file ``deploy`` describes added.
+
+    Raises UsageError for an org file that is in use or is none, a port that is taken, and a description that is wrong.
+    """
+    made = local_org_type()
+    from sfframe.localorg import OrgFileUnusable
+
+    try:
+        local = made(path, port=port)
+    except OrgFileUnusable as problem:
+        raise UsageError(
+            str(problem), where=str(path), remedy="Name another file, or end the process that has it."
+        ) from None
+    except OSError as problem:
+        raise UsageError(f"The embedded org cannot start: {problem}", remedy="Name another port, or 0.") from problem
+    if deploy is not None:
+        try:
+            local.deploy(deploy)
+        except (OSError, ValueError) as problem:
+            local.close()
+            raise UsageError(
+                str(problem), where=str(deploy), remedy="Correct the file; nothing of it was deployed."
+            ) from None
+    return local
+
+
+def _by_name(name: str, *, api_version: str | None, timezone: str | None) -> Org:
+    """The org that a name stands for; the empty name stands for the environment's SF_* variables."""
+    kind, _, path = name.partition(":")
+    if kind == "local":
+        started = open_local(Path(path).expanduser() if path else None)
+        return _of_local_org(started, api_version=api_version, timezone=timezone, owned=True)
+    if name:
+        raise UsageError(
+            f"There is no org called {name!r}",
+            remedy='Use "local", "local:PATH.duckdb", or connect(instance_url=..., client_id=..., client_secret=...).',
+        )
+    found = from_environment(os.environ)
+    return _remote(found, api_version=api_version, timezone=timezone)
+
+
+def _remote(profile: Profile, *, api_version: str | None = None, timezone: str | None = None) -> Org:
+    return Org(
+        profile.instance_url,
+        profile.credentials(),
+        api_version=api_version or profile.api_version,
+        timezone=timezone or profile.timezone,
+        name=profile.name,
+    )
+
+
+def _of_local_org(local: LocalOrg, *, api_version: str | None, timezone: str | None, owned: bool = False) -> Org:
+    """A connection to an embedded org. One that was started for this connection (``owned``) ends with it."""
+    org = Org(
+        local.url,
+        AccessToken(local.credentials.access_token),
+        api_version=api_version or facts.API_VERSION,
+        timezone=timezone,
+        name="local",
+        on_close=local.close if owned else None,
+    )
+    if owned:
+        atexit.register(org.close)
+    return org

@@ -1,0 +1,267 @@
+"""LoadResult: one answer per row of the caller's frame, and what to do about the rows that did not succeed."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Generic, Self, TypeVar, cast
+
+import polars as pl
+
+from sfframe.errors import FrameError, RowsFailed, advice_for
+
+Frame = TypeVar("Frame")  # the kind of frame that the caller gave: polars, pandas, pyarrow, a list of dicts
+
+SUCCEEDED: Final = ("created", "updated", "deleted", "undeleted")
+# In the order of a summary; together they make up every row that came in (architecture.md 4.1).
+STATUSES: Final = (*SUCCEEDED, "unchanged", "rejected", "failed", "unprocessed", "unknown")
+TROUBLE: Final = ("rejected", "failed", "unprocessed", "unknown")
+
+_WHAT_NOW: Final = {
+    "rejected": "The object's describe refuses these rows; they were not sent. Mend the cells that the message names.",
+    "unprocessed": "The job ended before it came to these rows. Load result.unprocessed again.",
+    "unknown": "The org gave no answer for these rows. Look them up in the org before you send them again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom and what a load was meant for, in words; kept so that a summary can be written without asking the org."""
+
+    org: str
+    user: str
+    kind: str
+    sobject: str
+    operation: str
+    external_id_field: str | None = None
+
+    def __str__(self) -> str:
+        by = f" by {self.external_id_field}" if self.external_id_field else ""
+        if not self.org:
+            return f"no call made: {self.operation} {self.sobject}{by}"
+        return f"{self.org} ({self.kind}) as {self.user}: {self.operation} {self.sobject}{by}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a load took: seconds of the clock, requests to the org, bytes that were uploaded."""
+
+    seconds: float = 0.0
+    calls: int = 0
+    bytes_sent: int = 0
+
+
+# A polars frame, and which of the caller's rows it has (None: all of them) -> the caller's kind of frame.
+GiveBack = Callable[[pl.DataFrame, pl.Series | None], object]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LoadResult(Generic[Frame]):
+    """The answer to a write.
+
+    ``answers`` is a polars frame with the caller's rows in the caller's order: all columns that came in, then the
+    ``sf__`` columns (``sf__Status`` is never null; the others are null where they say nothing). ``frame`` is the same
+    in the caller's kind of frame. ``failures`` has one line per refused cell: row, column, value, rule, message.
+    """
+
+    answers: pl.DataFrame
+    failures: pl.DataFrame
+    target: Target
+    jobs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    run: str = ""
+    cost: Cost = field(default_factory=Cost)
+    give_back: GiveBack | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def frame(self) -> Frame:
+        """All rows, in the caller's order and kind of frame."""
+        return self._given(self.answers, None)
+
+    @property
+    def succeeded(self) -> Frame:
+        """The rows that were created, updated, deleted or undeleted."""
+        return self._only(*SUCCEEDED)
+
+    @property
+    def failed(self) -> Frame:
+        """The rows that the org refused. They can be mended and loaded again: the sf__ columns are dropped on input."""
+        return self._only("failed")
+
+    @property
+    def rejected(self) -> Frame:
+        """The rows that were refused before anything was sent."""
+        return self._only("rejected")
+
+    @property
+    def unprocessed(self) -> Frame:
+        """The rows that their job never came to."""
+        return self._only("unprocessed")
+
+    @property
+    def unknown(self) -> Frame:
+        """The rows for which no answer could be had; never counted as success and never sent again by themselves."""
+        return self._only("unknown")
+
+    def _only(self, *statuses: str) -> Frame:
+        kept = self.answers["sf__Status"].is_in(statuses)
+        return self._given(self.answers.filter(kept), kept.arg_true())
+
+    def _given(self, frame: pl.DataFrame, rows: pl.Series | None) -> Frame:
+        return cast("Frame", frame if self.give_back is None else self.give_back(frame, rows))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by status, only those that occur, in the order created ... unknown. They add up to the rows given."""
+        found = dict(self.answers["sf__Status"].value_counts().iter_rows())
+        return {status: found[status] for status in STATUSES if status in found}
+
+    @property
+    def ok(self) -> bool:
+        """True where every row was written or needed no writing."""
+        return not set(self.counts) & set(TROUBLE)
+
+    def summary(self) -> str:
+        """A few lines for people: which org, as whom, what was done to how many rows, and at what cost."""
+        told = ", ".join(f"{rows:,} {status}" for status, rows in self.counts.items()) or "nothing to do"
+        lines = [str(self.target), f"{self.answers.height:,} rows: {told}"]
+        if self.jobs:
+            named = ", ".join(self.jobs[:3]) + (f" and {len(self.jobs) - 3} more" if len(self.jobs) > 3 else "")
+            some = "job" if len(self.jobs) == 1 else "jobs"
+            size = _size(self.cost.bytes_sent)
+            lines.append(
+                f"{len(self.jobs)} {some} ({named}), {size} sent, {self.cost.calls} API calls, {self.cost.seconds:.1f} s"
+            )
+        lines += [f"note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def triage(self, *, samples: int = 3) -> pl.DataFrame:
+        """The rows that did not succeed, grouped by cause, the most frequent first.
+
+        One line per status, code and fields: ``status``, ``code``, ``fields``, ``rows`` (how many), ``message`` (one
+        of them), ``sample_rows`` (up to ``samples`` row numbers, counted from 0), ``kind`` (data, reference,
+        duplicate, permission, lock, limit, server, automation, other), ``again`` (may the same rows succeed when they
+        are simply sent again?) and ``advice``. Empty when every row succeeded.
+        """
+        troubled = (
+            self.answers.select(pl.col("^sf__.*$"))
+            .with_row_index("row")
+            .filter(pl.col("sf__Status").is_in(TROUBLE))
+            .group_by("sf__Status", "sf__ErrorCode", "sf__ErrorFields", maintain_order=True)
+            .agg(
+                pl.len().alias("rows"),
+                pl.col("sf__Error").first().alias("message"),
+                pl.col("row").head(samples).cast(pl.Int64).alias("sample_rows"),
+            )
+            .sort("rows", descending=True, maintain_order=True)
+        )
+        told = [_advise(*pair) for pair in troubled.select("sf__Status", "sf__ErrorCode").iter_rows()]
+        return troubled.select(
+            pl.col("sf__Status").alias("status"),
+            pl.col("sf__ErrorCode").alias("code"),
+            pl.col("sf__ErrorFields").alias("fields"),
+            "rows",
+            "message",
+            "sample_rows",
+            pl.Series("kind", [kind for kind, _, _ in told], dtype=pl.String),
+            pl.Series("again", [again for _, again, _ in told], dtype=pl.Boolean),
+            pl.Series("advice", [advice for _, _, advice in told], dtype=pl.String),
+        )
+
+    def raise_for_failures(self) -> Self:
+        """This result, when every row was written or needed no writing; else raises RowsFailed."""
+        if self.ok:
+            return self
+        lost = {status: rows for status, rows in self.counts.items() if status in TROUBLE}
+        told = ", ".join(f"{rows:,} {status}" for status, rows in lost.items())
+        table = self.triage()
+        first = table.row(0, named=True)
+        raise RowsFailed(
+            f"{told} of {self.answers.height:,} rows",
+            where=str(self.target),
+            said=f"{first['message']} ({first['rows']:,} rows)" if first["message"] else "",
+            remedy="result.triage() groups the causes; result.failed and result.rejected hold the rows.",
+            counts=self.counts,
+            triage=table,
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write all rows with their answers to ``path``, as Parquet, CSV, JSON lines or Arrow IPC by its ending."""
+        return save_frame(self.answers, Path(path))
+
+    def __repr__(self) -> str:
+        return f"<LoadResult {self.summary()}>"
+
+    def _repr_html_(self) -> str:
+        head = "<br>".join(html.escape(line) for line in self.summary().splitlines())
+        table = self.triage()
+        return f"<div><p>{head}</p>{table._repr_html_() if table.height else ''}</div>"
+
+
+def _advise(status: str, code: str | None) -> tuple[str, bool, str]:
+    """Kind, whether the same rows may simply be sent again, and what to do."""
+    if status == "failed":
+        advice = advice_for(code or "")
+        return advice.kind, advice.again, advice.text
+    return (
+        {"rejected": "data", "unprocessed": "server"}.get(status, "other"),
+        status == "unprocessed",
+        _WHAT_NOW[status],
+    )
+
+
+def _size(count: int) -> str:
+    """``count`` bytes in words, in powers of 1,000."""
+    for unit, factor in (("MB", 1_000_000), ("kB", 1_000)):
+        if count >= factor:
+            return f"{count / factor:,.1f} {unit}"
+    return f"{count} bytes"
+
+
+_WRITERS: Final[Mapping[str, Callable[[pl.DataFrame, Path], object]]] = {
+    ".parquet": lambda frame, path: frame.write_parquet(path),
+    ".csv": lambda frame, path: path.write_text(text_of(frame), encoding="utf-8", newline=""),
+    ".jsonl": lambda frame, path: frame.write_ndjson(path),
+    ".ndjson": lambda frame, path: frame.write_ndjson(path),
+    ".arrow": lambda frame, path: frame.write_ipc(path),
+}
+
+
+def writeable(path: Path) -> None:
+    """Raise a FrameError when ``save_frame`` could not write to ``path``; to be asked before a long work begins."""
+    if path.suffix.lower() not in _WRITERS:
+        known = ", ".join(_WRITERS)
+        raise FrameError(
+            f"{path.name!r} does not say in which format to write", remedy=f"Use one of the endings {known}."
+        )
+    if not path.parent.is_dir():
+        raise FrameError(f"There is no folder {path.parent}", remedy="Make it first, or name another file.")
+
+
+def save_frame(frame: pl.DataFrame, path: Path) -> Path:
+    """Write ``frame`` to ``path`` by its ending: a temporary file beside it, renamed once it is whole."""
+    writeable(path)
+    half = path.with_name(f".{path.name}.part")
+    try:
+        _WRITERS[path.suffix.lower()](frame, half)
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+    return path
+
+
+def text_of(frame: pl.DataFrame) -> str:
+    """``frame`` as CSV: datetimes as Salesforce writes them, lists joined with a semicolon, structs as JSON."""
+    return _flat(frame).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.3fZ")
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """``frame`` with what a CSV cell cannot hold as text: lists joined with a semicolon, structs as JSON."""
+    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+    structs = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]
+    return frame.with_columns(
+        *(pl.col(name).cast(pl.List(pl.String)).list.join(";") for name in lists),
+        *(pl.col(name).struct.json_encode() for name in structs),
+    )

@@ -1,0 +1,292 @@
+"""write_sobject: one frame into one object, and one answer for each of its rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
+
+from sfframe import load, orgs
+from sfframe.errors import ContractError, RowsFailedWarning, UsageError
+from sfframe.facts import OPERATIONS, Operation
+from sfframe.jobs.ingest import IngestJob
+from sfframe.load import LoadOptions, OnFailed
+from sfframe.results import TROUBLE, Cost, LoadResult, Target, save_frame, writeable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from sfframe.codec.layout import SentColumn
+    from sfframe.connection.org import Org
+    from sfframe.frames.contract import Checked
+    from sfframe.frames.intake import Taken
+    from sfframe.orgs import OrgLike
+    from sfframe.schema import SObject
+
+Nulls = Literal["ignore", "clear"]
+OnInvalid = Literal["raise", "reject"]
+# Frames come back as they are; files, lazy frames and streams (anything else that can be read) come back as polars.
+Source = Any
+Frame = TypeVar("Frame", "pl.DataFrame", "pd.DataFrame", "pa.Table", "list[dict[str, Any]]")
+
+# What a describe that is out of date may get wrong (architecture.md 4.11): it is asked once more before these stand.
+_PERHAPS_STALE = frozenset({"unknown_column", "unknown_parent", "picklist", "not_createable", "not_updateable"})
+
+
+@overload
+def write_sobject(
+    df: Frame,
+    sobject: str,
+    *,
+    operation: Operation,
+    external_id_field: str | None = None,
+    org: OrgLike | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    nulls: Nulls | Mapping[str, Nulls] | None = None,
+    on_invalid: OnInvalid = "raise",
+    results: str | Path | None = None,
+    options: LoadOptions = LoadOptions(),
+) -> LoadResult[Frame]: ...
+@overload
+def write_sobject(
+    df: Source,
+    sobject: str,
+    *,
+    operation: Operation,
+    external_id_field: str | None = None,
+    org: OrgLike | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    nulls: Nulls | Mapping[str, Nulls] | None = None,
+    on_invalid: OnInvalid = "raise",
+    results: str | Path | None = None,
+    options: LoadOptions = LoadOptions(),
+) -> LoadResult[pl.DataFrame]: ...
+def write_sobject(
+    df: object,
+    sobject: str,
+    *,
+    operation: Operation,
+    external_id_field: str | None = None,
+    org: OrgLike | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    nulls: Nulls | Mapping[str, Nulls] | None = None,
+    on_invalid: OnInvalid = "raise",
+    results: str | Path | None = None,
+    options: LoadOptions = LoadOptions(),
+) -> LoadResult[Any]:
+    """Load a frame into an object by the Bulk API 2.0, and join every answer to its row.
+
+    ``df`` is a polars, pandas or pyarrow frame, anything with ``__arrow_c_stream__``, a list of dicts, or a path to a
+    CSV, Parquet, Arrow or JSON-lines file; it is not changed. Columns are called like fields (without case), or are
+    mapped: ``columns={"stage_name": "StageName", "remark": None}`` (None leaves a column out of the load; it comes back
+    in the result all the same). ``Account.Ext_Id__c`` sets a parent by its external id.
+
+    ``operation`` is insert, update, upsert (with ``external_id_field``, the field that finds the record), delete or
+    hardDelete (both send the Id column alone). On insert a null lets the field's default apply; on update and upsert it
+    clears the field. ``nulls`` is "ignore" or "clear" for all columns, or a mapping by the caller's column names. In a
+    CSV file an empty cell leaves the field alone and ``#N/A`` clears it.
+
+    Every value is checked against the object's describe before anything is sent. With ``on_invalid="raise"`` a value
+    that does not fit raises ContractError, whose ``failures`` lists all of them, and nothing is sent; with "reject"
+    such rows are answered as rejected and the others are sent. ``results`` names a file for all rows with their answers.
+
+    The result has the caller's rows in the caller's order and kind of frame, plus the ``sf__`` columns. When rows did
+    not succeed a RowsFailedWarning is given (``options=LoadOptions(on_failed=...)`` raises or is silent instead).
+    A frame without rows is a success without a call. Raises NotFound for an unknown object, AuthenticationError,
+    ConnectionFailed, JobTimeout (the job goes on in the org).
+
+    Sources: Salesforce's Bulk API 2.0 guide on null values, relationship columns and results.
+
+    >>> import polars as pl, sfframe as sf
+    >>> result = sf.write_sobject(pl.DataFrame({"Name": ["Acme"]}), "Account", operation="insert", org="local")
+    >>> result.counts
+    {'created': 1}
+    """
+    asked = _Asked(sobject, operation, external_id_field, columns, nulls, on_invalid, results, options)
+    from sfframe.frames.intake import take
+
+    taken = take(df)
+    if taken.frame.height == 0:
+        return _answered(asked, taken, None)
+    connection = orgs.connect(org)
+    sent, checked = _checked(asked, taken, connection)
+    if checked.blocked or (checked.failures.height and on_invalid == "raise"):
+        from sfframe.frames.failures import contract_error
+
+        raise contract_error(checked.failures, f"{operation} {sobject}")
+    return _answered(asked, taken, _sent(asked, taken, connection, sent, checked))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the caller wants; checked as it is put together, before anything is read or sent."""
+
+    sobject: str
+    operation: Operation
+    external_id_field: str | None
+    columns: Mapping[str, str | None] | None
+    nulls: Nulls | Mapping[str, Nulls] | None
+    on_invalid: OnInvalid
+    results: str | Path | None
+    options: LoadOptions
+
+    def __post_init__(self) -> None:
+        if self.operation not in OPERATIONS:
+            raise UsageError(f"There is no operation {self.operation!r}", remedy=f"Use one of {', '.join(OPERATIONS)}.")
+        if self.operation == "upsert" and not self.external_id_field:
+            raise UsageError(
+                "An upsert needs the field that finds the record, and external_id_field is not given",
+                where=self.sobject,
+                remedy='Name an external id, such as external_id_field="Ext_Id__c", or "Id".',
+            )
+        if self.operation != "upsert" and self.external_id_field:
+            raise UsageError(
+                f"external_id_field is given, but an {self.operation} does not use one",
+                where=self.sobject,
+                remedy='Leave it out, or use operation="upsert".',
+            )
+        _one_of(self.on_invalid, OnInvalid, "on_invalid")
+        _one_of(self.options.on_failed, OnFailed, "on_failed")
+        for policy in [self.nulls] if not isinstance(self.nulls, Mapping) else self.nulls.values():
+            if policy is not None:
+                _one_of(policy, Nulls, "nulls")
+        if self.results is not None:
+            writeable(Path(self.results))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What came of the rows, and whom they were sent to."""
+
+    verdicts: pl.DataFrame
+    failures: pl.DataFrame
+    target: Target
+    jobs: tuple[str, ...]
+    notes: tuple[str, ...]
+    run: str
+    cost: Cost
+
+
+def _one_of(value: str, choice: object, name: str) -> None:
+    if value not in get_args(choice):
+        raise UsageError(f"{name}={value!r} is not known", remedy=f"Use one of {', '.join(get_args(choice))}.")
+
+
+def _checked(asked: _Asked, taken: Taken, org: Org) -> tuple[tuple[SentColumn, ...], Checked]:
+    """Columns matched and values checked; with a describe asked anew before something is refused that may be new."""
+    described = org.describe(asked.sobject)
+    try:
+        sent, checked = _checked_by(described, asked, taken, org)
+        doubts = set(checked.failures["rule"].unique()) & _PERHAPS_STALE
+    except ContractError as refused:
+        rules = set() if refused.failures is None else set(refused.failures["rule"].unique())
+        again = org.describe(asked.sobject, fresh=True) if rules & _PERHAPS_STALE else described
+        if again == described:
+            raise
+        return _checked_by(again, asked, taken, org)
+    if doubts and (again := org.describe(asked.sobject, fresh=True)) != described:
+        return _checked_by(again, asked, taken, org)
+    return sent, checked
+
+
+def _checked_by(described: SObject, asked: _Asked, taken: Taken, org: Org) -> tuple[tuple[SentColumn, ...], Checked]:
+    from sfframe.frames.columns import match_columns
+    from sfframe.frames.contract import check
+
+    sent = match_columns(
+        taken.frame.columns,
+        described,
+        operation=asked.operation,
+        external_id_field=asked.external_id_field,
+        columns=asked.columns,
+        describe=org.describe,
+    )
+    checked = check(
+        taken.frame,
+        sent,
+        described,
+        operation=asked.operation,
+        external_id_field=asked.external_id_field,
+        nulls=asked.nulls,
+        timezone=asked.options.timezone or org.timezone,
+        from_csv=taken.from_csv,
+    )
+    return sent, checked
+
+
+def _sent(asked: _Asked, taken: Taken, org: Org, sent: tuple[SentColumn, ...], checked: Checked) -> _Sent:
+    """Send the good rows and join what the org answers."""
+    from sfframe.frames.verdict import verdicts
+
+    who = org.identity
+    target = Target(
+        who.organization_name or org.instance_url,
+        who.username,
+        who.kind,
+        asked.sobject,
+        asked.operation,
+        asked.external_id_field,
+    )
+    job = IngestJob(asked.sobject, asked.operation, asked.external_id_field)
+    before = org.calls
+    prepared = load.prepare(checked, sent, job, org=org, options=asked.options)
+    driven = load.drive(prepared, org, asked.options)
+    joined = verdicts(
+        taken.frame.height,
+        checked.failures,
+        checked.rows,
+        driven.answers,
+        sent,
+        operation=asked.operation,
+        external_id_field=asked.external_id_field,
+    )
+    load.close_books(prepared, outcome=_outcome(joined.frame), keep=asked.options.keep)
+    notes = [f"job {answer.job_id}: {answer.error}" for answer in driven.answers if answer.error]
+    if joined.surplus.height:
+        notes.append(f"{joined.surplus.height:,} answers of the org belong to no row that was sent")
+    return _Sent(
+        joined.frame,
+        checked.failures,
+        target,
+        jobs=tuple(answer.job_id for answer in driven.answers),
+        notes=tuple(notes),
+        run=prepared.run.run_id,
+        cost=Cost(driven.seconds, org.calls - before, sum(part.bytes for part in prepared.parts)),
+    )
+
+
+def _outcome(joined: pl.DataFrame) -> str:
+    return "complete" if not joined["sf__Status"].is_in(TROUBLE).any() else "some rows did not succeed"
+
+
+def _answered(asked: _Asked, taken: Taken, sent: _Sent | None) -> LoadResult[Any]:
+    """The result for the caller; what has to be said or raised about it is said or raised."""
+    import polars as pl
+
+    from sfframe.frames.failures import SCHEMA
+    from sfframe.frames.verdict import RESULT_SCHEMA
+
+    if sent is None:  # no rows: a success without a call
+        target = Target("", "", "", asked.sobject, asked.operation, asked.external_id_field)
+        sent = _Sent(pl.DataFrame(schema=RESULT_SCHEMA), pl.DataFrame(schema=SCHEMA), target, (), (), "", Cost())
+    result: LoadResult[Any] = LoadResult(
+        taken.frame.hstack(sent.verdicts),
+        sent.failures,
+        sent.target,
+        jobs=sent.jobs,
+        notes=sent.notes,
+        run=sent.run,
+        cost=sent.cost,
+        give_back=taken.give_back,
+    )
+    if asked.results is not None:
+        save_frame(result.answers, Path(asked.results))
+    if asked.options.on_failed == "raise":
+        result.raise_for_failures()
+    elif asked.options.on_failed == "warn" and not result.ok:
+        warnings.warn(f"{result.summary()}\nresult.triage() says why.", RowsFailedWarning, stacklevel=3)
+    return result
