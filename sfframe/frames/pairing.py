@@ -1,0 +1,64 @@
+"""Two frames of the same columns, in any order -> which rows are equal, one to one."""
+
+from __future__ import annotations
+
+import polars as pl
+
+COPIES = 1 << 26  # more rows than an upload has, even at two bytes a row (100 MB, bulk2.md 2.4)
+HASH_BITS = 38  # what is left of 64
+PAIRS = pl.Schema({"left": pl.Int64(), "right": pl.Int64()})
+
+
+def pair_rows(left: pl.DataFrame, right: pl.DataFrame, *, hash_bits: int = HASH_BITS) -> pl.DataFrame:
+    """Pairs equal rows as multisets: the k-th copy of a row with its k-th copy on the other side.
+
+    Gives ``left`` and ``right``, row numbers from 0; rows without a partner are not there. Null equals null. Rows are
+    found by a hash of their cells, and every pair is then compared cell by cell: where a hash lied, its rows are paired
+    again by the cells themselves. Fewer ``hash_bits`` make more such work, on purpose.
+    """
+    if not left.height or not right.height:
+        return pl.DataFrame(schema=PAIRS)
+    one, other = _numbered(left, "left", hash_bits), _numbered(right, "right", hash_bits)
+    pairs = one.join(other, on="key").sort("left")
+    lies = pairs.filter(~_equal(left, right, pairs))
+    if lies.height:
+        suspects = (pl.col("key") // COPIES).is_in((lies["key"] // COPIES).unique().implode())
+        lefts, rights = one.filter(suspects)["left"], other.filter(suspects)["right"]
+        exact = _pair_cells(left[lefts], right[rights])
+        again = pl.DataFrame({"left": lefts[exact["left"]], "right": rights[exact["right"]]})
+        pairs = pl.concat([pairs.filter(~suspects).select("left", "right"), again])
+    return pairs.select(pl.col("left", "right").cast(pl.Int64))
+
+
+def _numbered(frame: pl.DataFrame, name: str, hash_bits: int) -> pl.DataFrame:
+    """The row number under ``name``, and a ``key`` that no two rows share: hash, and how many such were before."""
+    hashes = frame.hash_rows(seed=0) & ((1 << hash_bits) - 1)
+    numbered = pl.DataFrame({"key": hashes}).with_row_index(name)
+    copy = pl.lit(0, pl.UInt64)
+    if hashes.n_unique() < frame.height:
+        numbered = numbered.sort("key", maintain_order=True)
+        place = pl.int_range(pl.len(), dtype=pl.UInt64)
+        copy = place - pl.when(pl.col("key").ne_missing(pl.col("key").shift())).then(place).forward_fill()
+    return numbered.with_columns(key=pl.col("key") * pl.lit(COPIES, pl.UInt64) + copy)
+
+
+def _equal(left: pl.DataFrame, right: pl.DataFrame, pairs: pl.DataFrame) -> pl.Series:
+    """Whether all cells of each pair are equal. One column at a time, so that no second copy of the frame is held."""
+    equal = pl.repeat(True, pairs.height, dtype=pl.Boolean, eager=True)
+    in_order = pairs.height == left.height
+    for name in left.columns:
+        cells = left[name] if in_order else left[name][pairs["left"]]
+        equal &= cells.eq_missing(right[name][pairs["right"]])
+    return equal
+
+
+def _pair_cells(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
+    """The same by the cells alone; slow, and needed for the rows of a lying hash only."""
+    cells = left.columns
+    sides = [
+        frame.with_row_index(name).with_columns(pl.int_range(pl.len()).over(cells).alias("copy "))
+        for frame, name in ((left, "left "), (right, "right "))
+    ]
+    # No Salesforce name has a blank, so these three cannot meet a cell's name.
+    pairs = sides[0].join(sides[1], on=[*cells, "copy "], nulls_equal=True)
+    return pairs.select(pl.col("left ").alias("left"), pl.col("right ").alias("right"))

@@ -1,0 +1,259 @@
+"""Answers joined back to the caller's rows, one to one: by key, by content, never by position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from sfframe.codec.layout import SentColumn
+from sfframe.codec.outcomes import ANSWER_SCHEMA, read_cells, read_outcomes
+from sfframe.codec.types import ID, as_is, canonical, rule_for
+from sfframe.errors import IncompleteAnswer, SfframeError
+from sfframe.facts import RESULT_COLUMNS, Delimiter, Operation
+from sfframe.frames.keys import comparable
+from sfframe.frames.pairing import pair_rows
+from sfframe.spool import Answers
+
+RESULT_SCHEMA = pl.Schema(
+    {name: pl.Boolean() if name == "sf__Created" else pl.String() for name in RESULT_COLUMNS}  # architecture 1
+)
+_DONE = {"insert": "created", "update": "updated", "delete": "deleted", "hardDelete": "deleted"}
+_MATCHES = pl.Schema({"left": pl.Int64(), "right": pl.Int64(), "sf__Match": pl.String()})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What became of each row.
+
+    ``frame`` has one line per row of the caller, in the caller's order, with exactly the result columns. ``surplus``
+    has the answers that belong to no row that was sent: sf__Job, the columns of an answer, and the echoed cells. It is
+    empty unless the org answered for rows that it was not given, or changed cells beyond recognition; in the second
+    case as many rows are "unknown".
+    """
+
+    frame: pl.DataFrame
+    surplus: pl.DataFrame
+
+
+def verdicts(
+    height: int,
+    failures: pl.DataFrame,
+    rows: pl.Series,
+    parts_answers: Sequence[Answers],
+    sent: Sequence[SentColumn],
+    *,
+    operation: Operation,
+    external_id_field: str | None = None,
+    delimiter: Delimiter = "COMMA",
+) -> Verdicts:
+    """Joins the answers of all jobs to the ``height`` rows of the caller's frame.
+
+    ``failures`` (``Checked.failures``) names the rejected rows, ``rows`` the rows that were sent, in the order of the
+    parts. A row that is in neither is "unchanged"; a row that was sent and has no answer is "unknown", never a success.
+
+    ``sf__Match`` says how an answer found its row: "id" (update, delete), "external_id" (upsert), "key" (an insert with
+    a unique field), "content" (all cells alike, by the types of their fields), "raw" (so, but for cells that the org
+    could not read and gave back as they were). Rows of one part that are alike in every sent cell are interchangeable:
+    which of them gets which id cannot be known. ``sf__Id`` of a failed update or delete is the id that was sent.
+    """
+    pieces = [_rejected(failures)]
+    surplus = []
+    for answers in parts_answers:
+        matched, left_over = _part(answers, sent, operation, external_id_field, delimiter)
+        place = rows[answers.part.first_row : answers.part.first_row + answers.part.rows]
+        pieces.append(matched.with_columns(place.cast(pl.Int64).alias("row")))
+        surplus.append(left_over.with_columns(sf__Job=pl.lit(answers.job_id)))
+    told = pl.concat([piece.select("row", *RESULT_COLUMNS) for piece in pieces])
+    everything = pl.DataFrame({"row": pl.int_range(height, eager=True, dtype=pl.Int64)})
+    waiting = pl.DataFrame({"row": rows.cast(pl.Int64)}).join(told, on="row", how="anti")
+    unknown = waiting.with_columns(sf__Status=pl.lit("unknown"))
+    told = pl.concat([told, unknown], how="diagonal")
+    frame = everything.join(told, on="row", how="left", maintain_order="left")
+    accounted = pl.concat([pieces[0]["row"], rows.cast(pl.Int64)])
+    if frame.height != height or accounted.n_unique() != len(accounted) or told.height != len(accounted):
+        raise SfframeError(
+            f"{told.height:,} verdicts for {height:,} rows: a row was both rejected and sent, or sent twice",
+            remedy="Report this; the org's own answers are in the job's result files.",
+        )
+    whole = frame.select(
+        pl.col(name).fill_null("unchanged") if name == "sf__Status" else pl.col(name) for name in RESULT_COLUMNS
+    )
+    return Verdicts(whole, pl.concat(surplus, how="diagonal") if surplus else pl.DataFrame(schema=ANSWER_SCHEMA))
+
+
+def _rejected(failures: pl.DataFrame) -> pl.DataFrame:
+    """One line per rejected row, with all that is wrong with it."""
+    grouped = (
+        failures.filter(pl.col("row").is_not_null())
+        .group_by("row", maintain_order=True)
+        .agg(
+            sf__ErrorCode=pl.col("rule").first(),
+            sf__ErrorFields=pl.col("column").filter(pl.col("column") != "").unique(maintain_order=True).str.join(", "),
+            sf__Error=pl.col("message").str.join("\n"),
+        )
+    )
+    known = grouped.with_columns(sf__Status=pl.lit("rejected"))
+    missing = [name for name in RESULT_COLUMNS if name not in known.columns]
+    return known.with_columns(pl.lit(None, RESULT_SCHEMA[name]).alias(name) for name in missing)
+
+
+def _part(
+    answers: Answers,
+    sent: Sequence[SentColumn],
+    operation: Operation,
+    external_id_field: str | None,
+    delimiter: Delimiter,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The verdicts of one part in the order of its rows, and the answers that fit none of them."""
+    part = answers.part
+    cells = read_cells(part.path, delimiter=delimiter)
+    if cells.height != part.rows:
+        raise IncompleteAnswer(
+            f"it has {cells.height:,} records, and {part.rows:,} were written",
+            where=f"part {part.number} ({part.path.name})",
+            remedy="The spool was changed or another delimiter is meant; the result files themselves are intact.",
+        )
+    outcomes = read_outcomes(answers, [one.header for one in sent], delimiter=delimiter)
+    echo = outcomes.frame
+    compared = [one for one in sent if one.header in outcomes.columns]
+    matches = _match(cells, echo, compared, operation, external_id_field)
+    found = matches.join(
+        echo.with_row_index("right").with_columns(pl.col("right").cast(pl.Int64)), on="right", how="left"
+    )
+    ids = pl.col("sf__Id")
+    if "Id" in outcomes.columns and operation != "insert":
+        ids = ids.fill_null(pl.when(pl.col("sf__Outcome") == "failed").then(pl.col("Id")))
+    succeeded = pl.lit(_DONE.get(operation))
+    if operation == "upsert":
+        succeeded = pl.when(pl.col("sf__Created")).then(pl.lit("created")).otherwise(pl.lit("updated"))
+    status = pl.when(pl.col("sf__Outcome") == "succeeded").then(succeeded).otherwise("sf__Outcome")
+    told = pl.DataFrame({"left": pl.int_range(part.rows, eager=True, dtype=pl.Int64)}).join(
+        found.with_columns(ids.alias("sf__Id"), sf__Status=status), on="left", how="left", maintain_order="left"
+    )
+    silent = ~pl.col("sf__Status").is_in(["failed", "created", "updated", "deleted"])
+    told = told.with_columns(
+        pl.col("sf__Status").fill_null("unknown"),
+        # What the org says of the job is all that there is to say of rows that it did not come to.
+        sf__Error=pl.when(silent.fill_null(True)).then(pl.lit(answers.error or None)).otherwise("sf__Error"),
+        sf__Job=pl.lit(answers.job_id or None, pl.String),
+    )
+    taken = pl.int_range(pl.len(), dtype=pl.Int64).is_in(matches["right"].implode())
+    return told.select(RESULT_COLUMNS), echo.filter(~taken)
+
+
+def _match(
+    cells: pl.DataFrame,
+    echo: pl.DataFrame,
+    sent: Sequence[SentColumn],
+    operation: Operation,
+    external_id_field: str | None,
+) -> pl.DataFrame:
+    """Which answer (``right``) is whose (``left``), and how that was found."""
+    found = [pl.DataFrame(schema=_MATCHES)]
+    lefts = pl.int_range(cells.height, eager=True, dtype=pl.Int64)
+    rights = pl.int_range(echo.height, eager=True, dtype=pl.Int64)
+    key = _key_column(cells, sent, operation, external_id_field)
+    if key is not None:
+        column, label = key
+        found.append(_by_key(cells[column.header], echo[column.header], column, label))
+    for loose in (False, True):
+        left = lefts.filter(~lefts.is_in(pl.concat([one["left"] for one in found]).implode()))
+        right = rights.filter(~rights.is_in(pl.concat([one["right"] for one in found]).implode()))
+        if not sent or not len(left) or not len(right):
+            break
+        pairs = _by_content(cells[left], echo[right], sent, loose=loose)
+        found.append(pairs.with_columns(left[pairs["left"]].alias("left"), right[pairs["right"]].alias("right")))
+    return pl.concat(found)
+
+
+def _key_column(
+    cells: pl.DataFrame, sent: Sequence[SentColumn], operation: Operation, external_id_field: str | None
+) -> tuple[SentColumn, str] | None:
+    """The column by which rows of this part can be told apart, and the word for it."""
+    if operation != "insert":
+        name = external_id_field if operation == "upsert" and external_id_field else "Id"
+        column = next((one for one in sent if one.header.casefold() == name.casefold()), None)
+        label = "external_id" if operation == "upsert" and name.casefold() != "id" else "id"
+        return (column, label) if column is not None else None
+    for one in sent:
+        if one.relationship is None and (one.field.unique or one.field.external_id):
+            values = cells[one.header]
+            if not values.null_count() and values.n_unique() == len(values):
+                return one, "key"
+    return None
+
+
+def _by_key(left: pl.Series, right: pl.Series, column: SentColumn, label: str) -> pl.DataFrame:
+    """Equal keys, where a key occurs once on each side; all others are left to the content."""
+    sides = []
+    for values, name in ((left, "left"), (right, "right")):
+        key = comparable(canonical(column.field)(pl.col("key")), column.field)
+        side = pl.DataFrame({"key": values}).select(key.alias("key")).with_row_index(name)
+        sides.append(side.filter(pl.col("key").is_not_null()))
+    if all(side["key"].n_unique() == side.height for side in sides):
+        pairs = sides[0].join(sides[1], on="key")
+    else:
+        once = [side.filter(pl.col("key").is_unique()) for side in sides]
+        pairs = once[0].join(once[1], on="key")
+    return pairs.select(pl.col("left", "right").cast(pl.Int64), pl.lit(label).alias("sf__Match"))
+
+
+def _by_content(left: pl.DataFrame, right: pl.DataFrame, sent: Sequence[SentColumn], *, loose: bool) -> pl.DataFrame:
+    """Rows that are alike in all sent cells, the k-th with the k-th.
+
+    Cells are compared as the values that they spell. A cell that spells none keeps its text, in a column beside, so
+    that it is equal to the same text only.
+    """
+    sides = [_values(side, sent, loose=loose) for side in (left, right)]
+    strange = [name for name in sides[0].odd.columns if any(side.odd[name].any() for side in sides)]
+    compared = [
+        side.values.with_columns(pl.when(side.odd[name]).then(side.texts[name]).alias(f"{name} ") for name in strange)
+        for side in sides
+    ]
+    pairs = pair_rows(*compared)
+    raw = pl.repeat(False, left.height, dtype=pl.Boolean, eager=True)
+    for name in strange:
+        raw |= sides[0].odd[name]
+    match = pl.when(raw[pairs["left"]]).then(pl.lit("raw")).otherwise(pl.lit("content"))
+    return pairs.with_columns(match.alias("sf__Match"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """One side of a comparison: its texts, what they spell, and (typed columns only) where they spell nothing."""
+
+    texts: pl.DataFrame
+    values: pl.DataFrame
+    odd: pl.DataFrame
+
+
+def _values(side: pl.DataFrame, sent: Sequence[SentColumn], *, loose: bool) -> _Values:
+    headers = [one.header for one in sent]
+    texts = (
+        side.select(_loosened(one, pl.col(one.header)).alias(one.header) for one in sent) if loose else side[headers]
+    )
+    typed = [one for one in sent if rule_for(one.field.type).read is not as_is]
+    read = {one.header: canonical(one.field)(pl.col(one.header)) for one in typed}
+    ids = [one for one in sent if rule_for(one.field.type) is ID and not loose]
+    values = texts.with_columns(
+        *(value.alias(name) for name, value in read.items()),
+        *(canonical(one.field)(pl.col(one.header)).alias(one.header) for one in ids),
+    )
+    odd = pl.DataFrame([texts[name].is_not_null() & values[name].is_null() for name in read])
+    return _Values(texts, values, odd)
+
+
+def _loosened(one: SentColumn, text: pl.Expr) -> pl.Expr:
+    """Text without what an org may change on the way (bulk2.md 7, rest.md 6.4): blanks around it, line ends, order."""
+    plain = text.str.strip_chars().str.replace_all("\r\n", "\n", literal=True)
+    plain = pl.when(plain != "").then(plain)
+    if one.field.type == "email":
+        return plain.str.to_lowercase()
+    if one.field.type == "multipicklist":
+        return plain.str.split(";").list.sort().list.join(";")
+    if rule_for(one.field.type) is ID:
+        # The 18 characters name the record even where a spreadsheet has changed their case (rest.md 10).
+        return pl.when(plain.str.len_bytes() == 18).then(plain.str.to_lowercase()).otherwise(plain)
+    return plain
