@@ -65,7 +65,7 @@ class Org:
         self._closing = Lock()
         self._asking = Lock()
         self._identity: Identity | None = None
-        self._described: dict[str, describes.Described] = {}
+        self._described: dict[str, SObject] = {}
         self._objects: tuple[describes.ObjectSummary, ...] | None = None
 
     # -- calls ------------------------------------------------------------------------------------------------------
@@ -122,25 +122,18 @@ class Org:
     def describe(self, sobject: str, *, fresh: bool = False) -> SObject:
         """The object of that name, whatever its case; asked once and then kept.
 
-        ``fresh`` asks again and costs little when nothing changed. Raises ``NotFound`` for an unknown name, with the
-        names that may have been meant.
+        ``fresh`` asks again. Raises ``NotFound`` for an unknown name, with the names that may have been meant.
         """
         if not sobject.strip():
             raise UsageError("The name of the object is empty.", remedy='Name one, such as "Account".')
         key = sobject.casefold()
-        known = self._described.get(key)
-        if known is not None and not fresh:
-            return known.sobject
-        try:
-            found = self.send(describes.describe(sobject, modified_since=known.last_modified if known else ""))
-        except NotFound as problem:
-            self._described.pop(key, None)
-            raise self._unknown(sobject, problem) from None
-        if found is not None:
-            self._described[key] = known = found
-        if known is None:
-            raise AssertionError("an org answered 'not modified' to a question without a date")
-        return known.sobject
+        if fresh or key not in self._described:
+            try:
+                self._described[key] = self.send(describes.describe(sobject))
+            except NotFound as problem:
+                self._described.pop(key, None)
+                raise self._unknown(sobject, problem) from None
+        return self._described[key]
 
     def objects(self, *, fresh: bool = False) -> tuple[describes.ObjectSummary, ...]:
         """All objects that this user can see; asked once and then kept."""

@@ -24,29 +24,18 @@ class ObjectSummary:
     deletable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
-    """One object's describe. ``last_modified`` is the org's own date text, to be sent back as If-Modified-Since."""
-
-    sobject: SObject
-    last_modified: str = ""
-
-
 def describe_global() -> Call[tuple[ObjectSummary, ...]]:
     """All objects that this user can see, in the org's order."""
     return Call("GET", "sobjects", _read_global, repeatable=True)
 
 
-def describe(sobject: str, *, modified_since: str = "") -> Call[Described | None]:
-    """One object. With ``modified_since`` the answer is None when nothing changed since (rest.md 6.5)."""
-    return Call(
-        "GET",
-        f"sobjects/{quote(sobject, safe='')}/describe",
-        _read_describe,
-        repeatable=True,
-        headers={"If-Modified-Since": modified_since} if modified_since else {},
-        accepts=frozenset({304}) if modified_since else frozenset(),
-    )
+def describe(sobject: str) -> Call[SObject]:
+    """One object, with all its fields.
+
+    Never conditional: the dates of If-Modified-Since (rest.md 6.5) have whole seconds, and a field that was made in the
+    second of the last answer would stay unseen.
+    """
+    return Call("GET", f"sobjects/{quote(sobject, safe='')}/describe", _read_describe, repeatable=True)
 
 
 def read_sobject(source: JsonObject) -> SObject:
@@ -64,10 +53,8 @@ def read_sobject(source: JsonObject) -> SObject:
     )
 
 
-def _read_describe(reply: Reply) -> Described | None:
-    if reply.status == 304:
-        return None
-    return Described(read_sobject(read_object(reply)), reply.headers.get("last-modified", ""))
+def _read_describe(reply: Reply) -> SObject:
+    return read_sobject(read_object(reply))
 
 
 def _read_global(reply: Reply) -> tuple[ObjectSummary, ...]:

@@ -3,7 +3,7 @@
 import json
 
 from sfframe.protocol.call import Reply
-from sfframe.protocol.describe import Described, ObjectSummary, describe, describe_global
+from sfframe.protocol.describe import ObjectSummary, describe, describe_global
 from sfframe.schema import Field, PicklistValue, SObject
 
 OLD = {
@@ -25,24 +25,14 @@ def test_describe_asks_for_one_object_and_escapes_its_name():
     assert dict(describe("Account").headers) == {}
 
 
-def test_describe_with_a_date_is_conditional_and_takes_not_modified_for_an_answer():
-    call = describe("Account", modified_since="Wed, 01 Jul 2026 00:00:00 GMT")
-    assert dict(call.headers) == {"If-Modified-Since": "Wed, 01 Jul 2026 00:00:00 GMT"}
-    assert (call.accepts_status(304), describe("Account").accepts_status(304)) == (True, False)
-    assert call.read(Reply(304, {})) is None
-
-
 def test_keys_that_an_old_version_lacks_take_the_value_they_mean_there():
-    found = describe("Widget__c").read(Reply(200, {"last-modified": "yesterday"}, json.dumps(OLD).encode()))
-    assert found == Described(
-        SObject(
-            name="Widget__c",
-            label="Widget",
-            key_prefix="a01",
-            fields=(Field(name="Id", label="Record ID", type="id", length=18, nillable=False),),
-            custom=True,
-        ),
-        "yesterday",
+    found = describe("Widget__c").read(Reply(200, {}, json.dumps(OLD).encode()))
+    assert found == SObject(
+        name="Widget__c",
+        label="Widget",
+        key_prefix="a01",
+        fields=(Field(name="Id", label="Record ID", type="id", length=18, nillable=False),),
+        custom=True,
     )
 
 
@@ -62,8 +52,7 @@ def test_every_attribute_of_a_field_is_read():
     }  # fmt: skip
     body = json.dumps({**OLD, "fields": [source]}).encode()
     found = describe("Widget__c").read(Reply(200, {}, body))
-    assert found is not None
-    assert found.sobject.fields == (
+    assert found.fields == (
         Field(
             name="N__c", label="L", type="novel", length=40, precision=18, scale=2, digits=8, nillable=False,
             createable=True, updateable=True, defaulted_on_create=True, calculated=True, auto_number=True,
