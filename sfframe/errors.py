@@ -256,7 +256,8 @@ ADVICE: dict[str, Advice] = {
         "duplicate", "A duplicate rule of the org found a match; update the record that it names."
     ),
     "INVALID_FIELD_FOR_INSERT_UPDATE": Advice(
-        "permission", "Leave out the named fields, or have them made writeable for this user."
+        "permission",
+        "Leave out the named fields, or have them made writeable for this user. Some parents can only be set on create.",
     ),
     "INSUFFICIENT_ACCESS_OR_READONLY": Advice("permission", "This user may not change the record."),
     "DELETE_FAILED": Advice("reference", "Other records depend on this one; delete or re-parent them first."),

@@ -175,12 +175,16 @@ class _Matcher:
             return None
 
     def _writeable(self, column: SentColumn) -> bool:
-        """Refuses a column that this operation cannot write; the key of the operation need not be writeable."""
+        """Refuses a column that this operation cannot write; the key of the operation need not be writeable.
+
+        An upsert takes what can be written in one of its two cases (a parent that is fixed on create): for the other
+        case the org answers row by row.
+        """
         field = column.relationship or column.field
         if column.relationship is None and field.name.casefold() == self._key:
             return True
         creates, updates = self._operation in ("insert", "upsert"), self._operation in ("update", "upsert")
-        if (field.createable or not creates) and (field.updateable or not updates):
+        if (creates and field.createable) or (updates and field.updateable):
             return True
         rule, reason = self._why_not(field, creates=creates)
         self.refuse(column.name, rule, f"{reason} {_leave_out(column.name)}")

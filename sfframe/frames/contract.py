@@ -65,7 +65,7 @@ def frame_schema(sobject: SObject, *, operation: Operation) -> pa.DataFrameSchem
 
 def _written(field: Field, operation: Operation) -> bool:
     creates, updates = operation in ("insert", "upsert"), operation in ("update", "upsert")
-    return (creates or updates) and (field.createable or not creates) and (field.updateable or not updates)
+    return (creates and field.createable) or (updates and field.updateable)
 
 
 def _own_prefix(sobject: SObject) -> dict[str, str]:

@@ -71,7 +71,8 @@ def _digits(field: Field, values: pl.Expr, before_point: int) -> tuple[Rule, ...
     if before_point <= 0:
         return ()
     message = f"{field.name} takes {before_point} digits before the decimal point."
-    return (Rule("precision", values.abs() < 10**before_point, message),)
+    fits = (values.abs() < 10**before_point) | ~values.cast(pl.Float64).is_finite()  # NaN has a rule of its own
+    return (Rule("precision", fits, message),)
 
 
 def _id_rules(field: Field, values: pl.Expr, prefixes: Mapping[str, str]) -> tuple[Rule, ...]:
