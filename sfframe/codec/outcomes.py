@@ -26,6 +26,7 @@ ANSWER_SCHEMA = pl.Schema(
         "sf__Error": pl.String(),
     }
 )
+_ERROR_PARTS = ("sf__ErrorCode", "sf__ErrorFields")
 _FIELD = r"[A-Za-z][\w.]*"
 _ERROR = rf"(?s)^([A-Z][A-Z0-9_]*):(.*?)(?::((?:{_FIELD}(?:, {_FIELD})*)?) ?)?$"
 _NEXT_ERROR = r"(:(?:[\w.:, ]* )?)--([A-Z][A-Z0-9_]{2,}:)"
@@ -72,7 +73,7 @@ def read_cells(path: Path, *, delimiter: Delimiter = "COMMA") -> pl.DataFrame:
 
 def _read(path: Path, delimiter: Delimiter, where: str) -> pl.DataFrame:
     data = path.read_bytes()
-    if not data.strip():
+    if not data or data.isspace():
         return pl.DataFrame()
     try:
         return pl.read_csv(
@@ -98,10 +99,11 @@ def _answer(frame: pl.DataFrame) -> pl.DataFrame:
     missing = [name for name in ("sf__Id", "sf__Created", "sf__Error") if name not in frame.columns]
     whole = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
     whole = whole.with_columns(pl.col("sf__Created").str.to_lowercase() == "true")
-    errors = split_errors(whole["sf__Error"].unique().drop_nulls())
-    return whole.join(errors, left_on="sf__Error", right_on="text", how="left", maintain_order="left").with_columns(
-        pl.col("message").alias("sf__Error")
-    )
+    texts = whole["sf__Error"].drop_nulls().unique()
+    if not len(texts):
+        return whole.with_columns(pl.lit(None, ANSWER_SCHEMA[name]).alias(name) for name in _ERROR_PARTS)
+    parsed = whole.join(split_errors(texts), left_on="sf__Error", right_on="text", how="left", maintain_order="left")
+    return parsed.with_columns(pl.col("message").alias("sf__Error"))
 
 
 def split_errors(texts: pl.Series) -> pl.DataFrame:

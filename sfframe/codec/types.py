@@ -190,11 +190,18 @@ def rounded(column: pl.Expr, scale: int) -> pl.Expr:
     1.005 is 1.01 at scale 2, although the float behind it is a little less than 1.005. Numbers with 15 digits or more
     before that place keep all they have. Minus zero becomes zero.
     """
-    power = 10.0**scale
-    moved = column * power
-    near = moved.round_sig_figs(SIGNIFICANT).round(0, mode="half_away_from_zero") / power
-    result = pl.when(moved.abs() < 10.0**SIGNIFICANT).then(near).otherwise(column)
-    return pl.when(result == 0).then(0.0).otherwise(result)
+    return column.map_batches(lambda numbers: _half_up(numbers, scale), return_dtype=pl.Float64)
+
+
+def _half_up(numbers: pl.Series, scale: int) -> pl.Series:
+    value = pl.col(numbers.name)
+    frame = numbers.to_frame()
+    if not (numbers == numbers.round(scale)).all():
+        power = 10.0**scale
+        moved = value * power
+        near = moved.round_sig_figs(SIGNIFICANT).round(0, mode="half_away_from_zero") / power
+        frame = frame.select(pl.when(moved.abs() < 10.0**SIGNIFICANT).then(near).otherwise(value).alias(numbers.name))
+    return frame.select(pl.when(value == 0).then(0.0).otherwise(value).alias(numbers.name)).to_series()
 
 
 def has_scale(field: Field) -> bool:

@@ -18,6 +18,7 @@ def pair_rows(left: pl.DataFrame, right: pl.DataFrame, *, hash_bits: int = HASH_
     """
     if not left.height or not right.height:
         return pl.DataFrame(schema=PAIRS)
+    left, right = left.rechunk(), right.rechunk()  # taking rows out of many chunks is four times as slow
     one, other = _numbered(left, "left", hash_bits), _numbered(right, "right", hash_bits)
     pairs = one.join(other, on="key").sort("left")
     lies = pairs.filter(~_equal(left, right, pairs))
@@ -43,13 +44,11 @@ def _numbered(frame: pl.DataFrame, name: str, hash_bits: int) -> pl.DataFrame:
 
 
 def _equal(left: pl.DataFrame, right: pl.DataFrame, pairs: pl.DataFrame) -> pl.Series:
-    """Whether all cells of each pair are equal. One column at a time, so that no second copy of the frame is held."""
-    equal = pl.repeat(True, pairs.height, dtype=pl.Boolean, eager=True)
-    in_order = pairs.height == left.height
-    for name in left.columns:
-        cells = left[name] if in_order else left[name][pairs["left"]]
-        equal &= cells.eq_missing(right[name][pairs["right"]])
-    return equal
+    """Whether all cells of each pair are equal. The pairs are in the order of ``left``, which spares one half of it."""
+    here = left if pairs.height == left.height else left[pairs["left"]]
+    there = pl.lit(pairs["right"])
+    same = [pl.lit(here[name]).eq_missing(pl.lit(right[name]).gather(there)) for name in left.columns]
+    return pl.select(same=pl.all_horizontal(same)).to_series()
 
 
 def _pair_cells(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import polars as pl
 
 from sfframe.codec.layout import SentColumn
 from sfframe.codec.outcomes import ANSWER_SCHEMA, read_cells, read_outcomes
-from sfframe.codec.types import ID, as_is, canonical, rule_for
+from sfframe.codec.types import ID, NUMBER, as_is, canonical, rule_for
 from sfframe.errors import IncompleteAnswer, SfframeError
 from sfframe.facts import RESULT_COLUMNS, Delimiter, Operation
 from sfframe.frames.keys import comparable
@@ -119,11 +119,11 @@ def _part(
     echo = outcomes.frame
     compared = [one for one in sent if one.header in outcomes.columns]
     matches = _match(cells, echo, compared, operation, external_id_field)
-    found = matches.join(
-        echo.with_row_index("right").with_columns(pl.col("right").cast(pl.Int64)), on="right", how="left"
-    )
+    has_id = "Id" in outcomes.columns and operation != "insert"
+    told = echo.select(*ANSWER_SCHEMA, *(["Id"] if has_id else []))[matches["right"]]
+    found = told.with_columns(matches["left"], matches["sf__Match"])
     ids = pl.col("sf__Id")
-    if "Id" in outcomes.columns and operation != "insert":
+    if has_id:
         ids = ids.fill_null(pl.when(pl.col("sf__Outcome") == "failed").then(pl.col("Id")))
     succeeded = pl.lit(_DONE.get(operation))
     if operation == "upsert":
@@ -139,8 +139,7 @@ def _part(
         sf__Error=pl.when(silent.fill_null(True)).then(pl.lit(answers.error or None)).otherwise("sf__Error"),
         sf__Job=pl.lit(answers.job_id or None, pl.String),
     )
-    taken = pl.int_range(pl.len(), dtype=pl.Int64).is_in(matches["right"].implode())
-    return told.select(RESULT_COLUMNS), echo.filter(~taken)
+    return told.select(RESULT_COLUMNS), _rows(echo, _left_over(echo.height, [matches["right"]]))
 
 
 def _match(
@@ -152,20 +151,30 @@ def _match(
 ) -> pl.DataFrame:
     """Which answer (``right``) is whose (``left``), and how that was found."""
     found = [pl.DataFrame(schema=_MATCHES)]
-    lefts = pl.int_range(cells.height, eager=True, dtype=pl.Int64)
-    rights = pl.int_range(echo.height, eager=True, dtype=pl.Int64)
     key = _key_column(cells, sent, operation, external_id_field)
     if key is not None:
         column, label = key
         found.append(_by_key(cells[column.header], echo[column.header], column, label))
     for loose in (False, True):
-        left = lefts.filter(~lefts.is_in(pl.concat([one["left"] for one in found]).implode()))
-        right = rights.filter(~rights.is_in(pl.concat([one["right"] for one in found]).implode()))
+        left = _left_over(cells.height, [one["left"] for one in found])
+        right = _left_over(echo.height, [one["right"] for one in found])
         if not sent or not len(left) or not len(right):
             break
-        pairs = _by_content(cells[left], echo[right], sent, loose=loose)
+        pairs = _by_content(_rows(cells, left), _rows(echo, right), sent, loose=loose)
         found.append(pairs.with_columns(left[pairs["left"]].alias("left"), right[pairs["right"]].alias("right")))
     return pl.concat(found)
+
+
+def _left_over(height: int, taken: Sequence[pl.Series]) -> pl.Series:
+    """The row numbers below ``height`` that are not among those taken."""
+    free = pl.repeat(True, height, dtype=pl.Boolean, eager=True)
+    for rows in taken:
+        free = free.scatter(rows, False)
+    return free.arg_true().cast(pl.Int64)
+
+
+def _rows(frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    return frame if len(rows) == frame.height else frame[rows]
 
 
 def _key_column(
@@ -180,7 +189,8 @@ def _key_column(
     for one in sent:
         if one.relationship is None and (one.field.unique or one.field.external_id):
             values = cells[one.header]
-            if not values.null_count() and values.n_unique() == len(values):
+            # Two hashes of one value would only mean that the content decides.
+            if not values.null_count() and values.hash().n_unique() == len(values):
                 return one, "key"
     return None
 
@@ -190,64 +200,69 @@ def _by_key(left: pl.Series, right: pl.Series, column: SentColumn, label: str) -
     sides = []
     for values, name in ((left, "left"), (right, "right")):
         key = comparable(canonical(column.field)(pl.col("key")), column.field)
-        side = pl.DataFrame({"key": values}).select(key.alias("key")).with_row_index(name)
-        sides.append(side.filter(pl.col("key").is_not_null()))
-    if all(side["key"].n_unique() == side.height for side in sides):
-        pairs = sides[0].join(sides[1], on="key")
-    else:
-        once = [side.filter(pl.col("key").is_unique()) for side in sides]
-        pairs = once[0].join(once[1], on="key")
+        sides.append(pl.DataFrame({"key": values}).select(key.alias("key")).with_row_index(name))
+    pairs = sides[0].join(sides[1], on="key")
+    if any(pairs[name].n_unique() < pairs.height for name in ("left", "right")):
+        pairs = pairs.filter(pl.col("left").is_unique() & pl.col("right").is_unique())
     return pairs.select(pl.col("left", "right").cast(pl.Int64), pl.lit(label).alias("sf__Match"))
 
 
 def _by_content(left: pl.DataFrame, right: pl.DataFrame, sent: Sequence[SentColumn], *, loose: bool) -> pl.DataFrame:
     """Rows that are alike in all sent cells, the k-th with the k-th.
 
-    Cells are compared as the values that they spell. A cell that spells none keeps its text, in a column beside, so
-    that it is equal to the same text only.
+    At first only numbers and ids are read and all else is compared as text, because uploads are normalised; the loose
+    look reads everything. A cell that cannot be read keeps its text, in a column beside, so that it is equal to the
+    same text only.
     """
-    sides = [_values(side, sent, loose=loose) for side in (left, right)]
-    strange = [name for name in sides[0].odd.columns if any(side.odd[name].any() for side in sides)]
+    read = [one for one in sent if _is_read(one, loose=loose)]
+    sides = []
+    for side in (left, right):
+        texts = side.select(_loosened(one).alias(one.header) for one in sent) if loose else side
+        values = texts.select(_value(one, loose=loose).alias(one.header) for one in sent)
+        sides.append((texts, values))
+    strange = [one.header for one in read if any(_lost(*side, one.header).any() for side in sides)]
     compared = [
-        side.values.with_columns(pl.when(side.odd[name]).then(side.texts[name]).alias(f"{name} ") for name in strange)
-        for side in sides
+        values.with_columns(pl.when(_lost(texts, values, name)).then(texts[name]).alias(f"{name} ") for name in strange)
+        for texts, values in sides
     ]
     pairs = pair_rows(*compared)
-    raw = pl.repeat(False, left.height, dtype=pl.Boolean, eager=True)
-    for name in strange:
-        raw |= sides[0].odd[name]
-    match = pl.when(raw[pairs["left"]]).then(pl.lit("raw")).otherwise(pl.lit("content"))
-    return pairs.with_columns(match.alias("sf__Match"))
+    return pairs.with_columns(_content_or_raw(left, right, sent, pairs).alias("sf__Match"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Values:
-    """One side of a comparison: its texts, what they spell, and (typed columns only) where they spell nothing."""
-
-    texts: pl.DataFrame
-    values: pl.DataFrame
-    odd: pl.DataFrame
+def _lost(texts: pl.DataFrame, values: pl.DataFrame, name: str) -> pl.Series:
+    """Where a text could not be read."""
+    return texts[name].is_not_null() & values[name].is_null()
 
 
-def _values(side: pl.DataFrame, sent: Sequence[SentColumn], *, loose: bool) -> _Values:
-    headers = [one.header for one in sent]
-    texts = (
-        side.select(_loosened(one, pl.col(one.header)).alias(one.header) for one in sent) if loose else side[headers]
-    )
+def _is_read(one: SentColumn, *, loose: bool) -> bool:
+    rule = rule_for(one.field.type)
+    return rule.read is not as_is and (loose or rule is NUMBER)
+
+
+def _value(one: SentColumn, *, loose: bool) -> pl.Expr:
+    text = pl.col(one.header)
+    strict_id = rule_for(one.field.type) is ID and not loose
+    return canonical(one.field)(text) if strict_id or _is_read(one, loose=loose) else text
+
+
+def _content_or_raw(
+    left: pl.DataFrame, right: pl.DataFrame, sent: Sequence[SentColumn], pairs: pl.DataFrame
+) -> pl.Series:
+    """How each pair was found; only rows that did not succeed can have cells that the org could not read."""
+    unsaved = (right["sf__Outcome"][pairs["right"]] != "succeeded").arg_true()
+    words = pl.repeat("content", pairs.height, eager=True)
     typed = [one for one in sent if rule_for(one.field.type).read is not as_is]
-    read = {one.header: canonical(one.field)(pl.col(one.header)) for one in typed}
-    ids = [one for one in sent if rule_for(one.field.type) is ID and not loose]
-    values = texts.with_columns(
-        *(value.alias(name) for name, value in read.items()),
-        *(canonical(one.field)(pl.col(one.header)).alias(one.header) for one in ids),
-    )
-    odd = pl.DataFrame([texts[name].is_not_null() & values[name].is_null() for name in read])
-    return _Values(texts, values, odd)
+    if not len(unsaved) or not typed:
+        return words
+    cells = left[pairs["left"][unsaved]]
+    unread = [pl.col(one.header).is_not_null() & canonical(one.field)(pl.col(one.header)).is_null() for one in typed]
+    raw = cells.select(raw=pl.any_horizontal(unread)).to_series()
+    return words.scatter(unsaved.filter(raw), "raw")
 
 
-def _loosened(one: SentColumn, text: pl.Expr) -> pl.Expr:
+def _loosened(one: SentColumn) -> pl.Expr:
     """Text without what an org may change on the way (bulk2.md 7, rest.md 6.4): blanks around it, line ends, order."""
-    plain = text.str.strip_chars().str.replace_all("\r\n", "\n", literal=True)
+    plain = pl.col(one.header).str.strip_chars().str.replace_all("\r\n", "\n", literal=True)
     plain = pl.when(plain != "").then(plain)
     if one.field.type == "email":
         return plain.str.to_lowercase()
