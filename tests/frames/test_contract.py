@@ -204,9 +204,7 @@ def test_numbers_that_are_none_or_too_large_are_refused():
     rows = broken({"AnnualRevenue": [float("nan"), float("inf"), 1e16, 9.99e15, None]})
     assert rows == [
         (0, "AnnualRevenue", "NaN", "not_a_number"),
-        (0, "AnnualRevenue", "NaN", "precision"),
         (1, "AnnualRevenue", "inf", "not_a_number"),
-        (1, "AnnualRevenue", "inf", "precision"),
         (2, "AnnualRevenue", "1e+16", "precision"),
     ]
     assert broken({"AnnualRevenue": [2**53 + 1]})[0][3] == "precision"
