@@ -5,7 +5,7 @@ from __future__ import annotations
 from sfframe.localorg.catalogue.model import FieldDef
 from sfframe.localorg.services.problems import literal, problem
 
-BLANKS = r"E' \t\r\n'"  # what a save trims from both ends of a text
+_BLANKS = r"E' \t\r\n'"  # what a save trims from both ends of a text
 
 _XSD = {
     "boolean": "xsd:boolean",
@@ -47,11 +47,20 @@ def value(field: FieldDef, cell: str, null_mark: str) -> str:
     if field.type in _REFERENCES:
         return f"id18({cell})"  # null for what is no id
     if field.type not in _XSD:
-        trimmed = f"nullif(trim({cell}, {BLANKS}), '')"
-        trimmed = f"lower({trimmed})" if field.type == "email" else trimmed  # rest.md 11
-        return f"CASE WHEN {cell} <> {literal(null_mark)} THEN {trimmed} END"
-    text = f"trim({cell}, {BLANKS})"  # XML schema collapses blanks around all that is not a string
-    return _READERS[field.type](field, text)
+        whole = f"lower({cell})" if field.type == "email" else cell  # rest.md 11
+        return (
+            f"CASE WHEN {cell} = {literal(null_mark)} THEN NULL "
+            f"WHEN {_has_edges(cell)} THEN nullif(trim({whole}, {_BLANKS}), '') ELSE {whole} END"
+        )
+    # XML schema collapses blanks around all that is not a string.
+    read = _READERS[field.type]
+    return f"CASE WHEN {_has_edges(cell)} THEN {read(field, f'trim({cell}, {_BLANKS})')} ELSE {read(field, cell)} END"
+
+
+def _has_edges(cell: str) -> str:
+    """SQL: whether there is something to trim, or nothing at all; trimming every cell takes ten times as long."""
+    ends = " OR ".join(f"ends_with({cell}, {blank})" for blank in ("' '", "chr(10)", "chr(13)", "chr(9)"))
+    return f"{cell} < '!' OR {ends}"  # an exclamation mark is what follows the blank
 
 
 def _boolean(_field: FieldDef, text: str) -> str:

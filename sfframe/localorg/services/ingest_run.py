@@ -158,7 +158,8 @@ def _save_batches(this: _Run, upload: _Upload) -> None:
             raise UploadFault(_RETRIES)
         left = -(-(upload.rows - job.processed) // settings.batch_rows)
         batches = min(left, _batches_at_once(settings, job))
-        if this.around.count_batches(batches) > settings.daily_batches:
+        batches -= max(this.around.count_batches(batches) - settings.daily_batches, 0)
+        if batches <= 0:
             with this.store.writing:
                 jobs.change(this.cursor, replace(this.job() or job, dropped=True))
             raise UploadFault(_QUOTA)

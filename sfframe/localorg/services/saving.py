@@ -35,11 +35,13 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
     Rows are taken in the order of ``record``: of equal keys the first wins. Raises LookupError for an upsert without
     the column of its external id.
     """
-    rows = cursor.execute(f"SELECT count(*) FROM {task.staged.relation}").fetchall()[0][0]
-    first_number = 0
+    counted = f"SELECT count(*), coalesce(min(record), 0), coalesce(max(record), 0) FROM {task.staged.relation}"
+    rows, lowest, highest = cursor.execute(counted).fetchall()[0]
+    number = "0"
     if task.operation in ("insert", "upsert"):
-        first_number = task.store.next_counter(cursor, task.prefix, max(rows, 1))
-    cursor.execute(_rows_table(task, first_number))
+        first_number = task.store.next_counter(cursor, task.prefix, highest - lowest + 1)
+        number = f"b.record + {first_number - lowest}"
+    cursor.execute(_rows_table(task, number))
     if task.deletes:
         deleting.delete_rows(task, cursor)
     else:
@@ -56,20 +58,24 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
     return Saved(outcomes, rows, failed)
 
 
-def _rows_table(task: Task, first_number: int) -> str:
-    """SQL that makes ``saving_rows``: cells, typed values, the row that is meant, a new id, and the first problem."""
+def _rows_table(task: Task, number: str) -> str:
+    """SQL that makes ``saving_rows``: cells, typed values, the row that is meant, a new id, and the first problem.
+
+    ``number`` is the SQL of a new row's number.
+    """
     match = matching.match(task)
     joins = [match.joined, *([] if task.deletes else lookups.parents(task))]
     added = ", ".join(["b.*", *(column for join in joins for column in join.columns)])
     typed = ", ".join(["*", *(_typed(column, task.staged.null_mark) for column in task.columns), *match.keys])
+    fresh = f"sf_id({literal(task.prefix)}, {number})"
     creates, identity = "false", "target"
-    if task.operation in ("insert", "upsert"):
-        number = f"{first_number} + row_number() OVER (ORDER BY b.record) - 1"
-        creates = "target IS NULL"
-        identity = f"coalesce(target, sf_id({literal(task.prefix)}, {number}))"
+    if task.operation == "insert":
+        creates, identity = "true", fresh
+    elif task.operation == "upsert":
+        creates, identity = "target IS NULL", f"coalesce(target, {fresh})"
     return f"""
         CREATE OR REPLACE TEMP TABLE saving_rows AS
-        WITH saving_cells AS MATERIALIZED (SELECT {typed} FROM {task.staged.relation})
+        WITH saving_cells AS (SELECT {typed} FROM {task.staged.relation})
         SELECT {added}, {match.target} AS target, {match.named} AS named, {creates} AS creates, {identity} AS id,
             {_first_problem(task, joins)} AS problem
         FROM saving_cells b {" ".join(join.join for join in joins)}

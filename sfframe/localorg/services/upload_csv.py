@@ -156,14 +156,17 @@ def _mapped(path: Path) -> Iterator[mmap.mmap | bytes]:
 def _cell(delimiter: str) -> str:
     """A cell as DuckDB sees it: quotes count only at its start, behind blanks at most."""
     other = rf"[^{re.escape(delimiter)}\r\n]*+"
-    return rf'(?: *+"(?:[^"]++|"")*+"?{other}|{other})'
+    return rf'(?> *+"(?:[^"]++|"")*+"?{other}|{other})'
 
 
 def _records(delimiter: str, count: int) -> re.Pattern[bytes]:
-    """``count`` records with their line ends and the blank lines before them."""
+    """``count`` records with their line ends and the blank lines before them.
+
+    All groups are atomic: where fewer records are left, nothing is tried a second time.
+    """
     cell = _cell(delimiter)
     record = rf"(?:\r?\n)*+(?=[^\r\n]){cell}(?:{re.escape(delimiter)}{cell})*+(?:\r?\n|\Z)"
-    return re.compile(rf"(?:{record}){{{count}}}".encode())
+    return re.compile(rf"(?>{record}){{{count}}}".encode())
 
 
 def _unquoted(cell: str) -> str:

@@ -28,7 +28,7 @@ def insert_rows(task: Task, cursor: duckdb.DuckDBPyConnection, rows: int) -> Non
     values |= derived.composed(obj, sent, lambda name: values.get(name, "NULL"), creating=True)
     cursor.execute(
         f"INSERT INTO {task.table} ({', '.join(quoted(name) for name in values)}) "
-        f"SELECT {', '.join(values.values())} FROM saving_rows WHERE problem IS NULL AND creates ORDER BY record"
+        f"SELECT {', '.join(values.values())} FROM saving_rows WHERE problem IS NULL AND creates"
     )
 
 
