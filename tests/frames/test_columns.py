@@ -173,7 +173,10 @@ def test_keys_are_sent_although_they_cannot_be_written():
 def test_an_upsert_takes_fields_that_can_be_created_or_updated_and_needs_no_required_ones():
     assert headers(["Ext__c"], operation="upsert", external_id_field="Ext__c") == [("Ext__c", "Ext__c")]
     # a field that is fixed on create, such as the parent of a junction: the org answers for rows that exist
-    assert headers(["Ext__c", "Birth__c"], operation="upsert", external_id_field="Ext__c")[1] == ("Birth__c", "Birth__c")
+    assert headers(["Ext__c", "Birth__c"], operation="upsert", external_id_field="Ext__c")[1] == (
+        "Birth__c",
+        "Birth__c",
+    )
     found = failures(["Ext__c", "Id"], operation="upsert", external_id_field="Ext__c")
     assert [(column, rule) for column, rule, _ in found] == [("Id", "not_createable")]
 
