@@ -195,6 +195,35 @@ def test_datetimes_are_read_in_every_spelling_with_a_zone(text, value):
     assert frame.select(rule_for("datetime").read(pl.col("x"))).to_series().to_list()[0] == value
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["2026-01-31", "2026-02-30", "0001-01-01", "26-01-31", "20260131"]),
+    st.sampled_from(["T", " ", "t", ""]),
+    st.sampled_from(
+        [
+            "10",
+            "10:20",
+            "10:20:30",
+            "10:20:30.1",
+            "10:20:30.123",
+            "10:20:30,1",
+            "1020",
+            "102030",
+            "24:00:00",
+            "",
+            "10:20:60",
+        ]
+    ),
+    st.sampled_from(["Z", "z", "+02", "+02:00", "-0230", "+2", "", " +02:00", "+25:00", "+00:60"]),
+)
+def test_a_datetime_reads_the_same_whatever_stands_beside_it(day, middle, clock, zone):
+    """Usual spellings are read by one engine and all others by another; they must agree."""
+    alone = pl.DataFrame({"x": [day + middle + clock + zone]})
+    beside = pl.DataFrame({"x": [day + middle + clock + zone, "2025-01-01T10:00:00.000001Z"]})
+    read = rule_for("datetime").read(pl.col("x"))
+    assert alone.select(read).to_series()[0] == beside.select(read).to_series()[0]
+
+
 def test_a_record_larger_than_a_part_is_named(tmp_path):
     frame = pl.DataFrame({"A": ["x", "y" * 100, "z"]})
     with pytest.raises(FrameError) as raised:
