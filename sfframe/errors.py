@@ -311,6 +311,11 @@ def class_for(status: int, error_code: str) -> type[ApiError]:
     return found
 
 
-def advice_for(error_code: str) -> Advice:
-    """What to do about a row-level code; a code that is not in the table gets ``NO_ADVICE``."""
-    return ADVICE.get(error_code, NO_ADVICE)
+# A parent that a row names by its external id, and that is not there, has a code that says less (bulk2.md 3.5).
+_NO_PARENT = "Foreign key external ID"
+NO_PARENT = Advice("reference", "No record has this external id: load the parents first, or correct the key.")
+
+
+def advice_for(error_code: str, message: str = "") -> Advice:
+    """What to do about a row-level error; a code that is not in the table gets ``NO_ADVICE``."""
+    return NO_PARENT if message.startswith(_NO_PARENT) else ADVICE.get(error_code, NO_ADVICE)

@@ -115,10 +115,11 @@ def _terminal_bar(title: str, rows: int) -> Iterator[Listener]:
 
 @contextmanager
 def _notebook_line(title: str, rows: int) -> Iterator[Listener]:
-    from IPython.display import display
+    from IPython.display import DisplayHandle
 
     tally = Tally(rows)
-    line = display({"text/plain": f"{title}: {tally}"}, raw=True, display_id=True)
+    line = DisplayHandle()
+    line.display({"text/plain": f"{title}: {tally}"}, raw=True)
 
     def listen(event: JobEvent) -> None:
         tally.take(event)

@@ -20,7 +20,7 @@ STATUSES: Final = (*SUCCEEDED, "unchanged", "rejected", "failed", "unprocessed",
 TROUBLE: Final = ("rejected", "failed", "unprocessed", "unknown")
 
 _WHAT_NOW: Final = {
-    "rejected": "The object's describe refuses these rows; they were not sent. Mend the cells that the message names.",
+    "rejected": "Not sent; mend the cells.",
     "unprocessed": "The job ended before it came to these rows. Load result.unprocessed again.",
     "unknown": "The org gave no answer for these rows. Look them up in the org before you send them again.",
 }
@@ -53,7 +53,7 @@ class Cost:
     bytes_sent: int = 0
 
 
-# A polars frame, and which of the caller's rows it has (None: all of them) -> the caller's kind of frame.
+# A polars frame, and which of the caller's rows it has (None: all of them) -> the caller's kind.
 GiveBack = Callable[[pl.DataFrame, pl.Series | None], object]
 
 
@@ -129,11 +129,9 @@ class LoadResult(Generic[Frame]):
         lines = [str(self.target), f"{self.answers.height:,} rows: {told}"]
         if self.jobs:
             named = ", ".join(self.jobs[:3]) + (f" and {len(self.jobs) - 3} more" if len(self.jobs) > 3 else "")
-            some = "job" if len(self.jobs) == 1 else "jobs"
-            size = _size(self.cost.bytes_sent)
-            lines.append(
-                f"{len(self.jobs)} {some} ({named}), {size} sent, {self.cost.calls} API calls, {self.cost.seconds:.1f} s"
-            )
+            some = f"{len(self.jobs)} job" + ("" if len(self.jobs) == 1 else "s")
+            took = f"{self.cost.calls} API calls, {self.cost.seconds:.1f} s"
+            lines.append(f"{some} ({named}), {_size(self.cost.bytes_sent)} sent, {took}")
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -157,7 +155,7 @@ class LoadResult(Generic[Frame]):
             )
             .sort("rows", descending=True, maintain_order=True)
         )
-        told = [_advise(*pair) for pair in troubled.select("sf__Status", "sf__ErrorCode").iter_rows()]
+        told = [_advise(*cause) for cause in troubled.select("sf__Status", "sf__ErrorCode", "message").iter_rows()]
         return troubled.select(
             pl.col("sf__Status").alias("status"),
             pl.col("sf__ErrorCode").alias("code"),
@@ -200,10 +198,10 @@ class LoadResult(Generic[Frame]):
         return f"<div><p>{head}</p>{table._repr_html_() if table.height else ''}</div>"
 
 
-def _advise(status: str, code: str | None) -> tuple[str, bool, str]:
+def _advise(status: str, code: str | None, message: str | None) -> tuple[str, bool, str]:
     """Kind, whether the same rows may simply be sent again, and what to do."""
     if status == "failed":
-        advice = advice_for(code or "")
+        advice = advice_for(code or "", message or "")
         return advice.kind, advice.again, advice.text
     return (
         {"rejected": "data", "unprocessed": "server"}.get(status, "other"),

@@ -18,7 +18,6 @@ from sfframe.results import TROUBLE, Cost, LoadResult, Target, save_frame, write
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
-    import pyarrow as pa
 
     from sfframe.codec.layout import SentColumn
     from sfframe.connection.org import Org
@@ -29,9 +28,8 @@ if TYPE_CHECKING:
 
 Nulls = Literal["ignore", "clear"]
 OnInvalid = Literal["raise", "reject"]
-# Frames come back as they are; files, lazy frames and streams (anything else that can be read) come back as polars.
-Source = Any
-Frame = TypeVar("Frame", "pl.DataFrame", "pd.DataFrame", "pa.Table", "list[dict[str, Any]]")
+# These kinds come back as they are. (Arrow tables do too, but have no types of their own; all else gives polars.)
+Frame = TypeVar("Frame", "pl.DataFrame", "pd.DataFrame", "list[dict[str, Any]]")
 
 # What a describe that is out of date may get wrong (architecture.md 4.11): it is asked once more before these stand.
 _PERHAPS_STALE = frozenset({"unknown_column", "unknown_parent", "picklist", "not_createable", "not_updateable"})
@@ -53,7 +51,7 @@ def write_sobject(
 ) -> LoadResult[Frame]: ...
 @overload
 def write_sobject(
-    df: Source,
+    df: object,
     sobject: str,
     *,
     operation: Operation,
@@ -64,7 +62,7 @@ def write_sobject(
     on_invalid: OnInvalid = "raise",
     results: str | Path | None = None,
     options: LoadOptions = LoadOptions(),
-) -> LoadResult[pl.DataFrame]: ...
+) -> LoadResult[Any]: ...
 def write_sobject(
     df: object,
     sobject: str,
@@ -92,7 +90,7 @@ def write_sobject(
 
     Every value is checked against the object's describe before anything is sent. With ``on_invalid="raise"`` a value
     that does not fit raises ContractError, whose ``failures`` lists all of them, and nothing is sent; with "reject"
-    such rows are answered as rejected and the others are sent. ``results`` names a file for all rows with their answers.
+    such rows are answered as rejected and the others are sent. ``results`` names a file for all rows and their answers.
 
     The result has the caller's rows in the caller's order and kind of frame, plus the ``sf__`` columns. When rows did
     not succeed a RowsFailedWarning is given (``options=LoadOptions(on_failed=...)`` raises or is silent instead).

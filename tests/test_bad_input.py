@@ -22,11 +22,11 @@ def keyed(local_org: sf.LocalOrg, org: sf.Org) -> sf.Org:
 
 def refusals(raised: pytest.ExceptionInfo[sf.ContractError]) -> list[tuple[int | None, str, str]]:
     assert raised.value.failures is not None
-    return [tuple(row) for row in raised.value.failures.select("row", "column", "rule").iter_rows()]  # type: ignore[misc]
+    return list(raised.value.failures.select("row", "column", "rule").iter_rows())
 
 
 def nothing_was_sent(org: sf.Org) -> bool:
-    return sf.read_soql("SELECT COUNT() FROM Account", org=org).item() == 0
+    return bool(sf.read_soql("SELECT COUNT() FROM Account", org=org).item() == 0)
 
 
 def test_a_frame_without_rows_is_a_success_without_a_call(org: sf.Org) -> None:
@@ -64,7 +64,7 @@ def test_an_unknown_column_is_named_with_near_matches_and_the_way_out(org: sf.Or
 @pytest.mark.parametrize("operation", ["Insert", "merge", ""])
 def test_a_wrong_operation_is_refused_with_the_right_ones(org: sf.Org, operation: str) -> None:
     with pytest.raises(sf.UsageError, match="insert, update, upsert, delete, hardDelete"):
-        sf.write_sobject([{"Name": "x"}], "Account", operation=operation, org=org)  # type: ignore[arg-type]
+        sf.write_sobject([{"Name": "x"}], "Account", operation=operation, org=org)  # type: ignore[call-overload]
     assert org.calls == 0
 
 
@@ -102,11 +102,11 @@ def test_a_file_that_is_not_utf8_is_refused_with_the_place(org: sf.Org, tmp_path
 
 
 def test_a_file_without_a_header_is_refused(org: sf.Org, tmp_path: Path) -> None:
-    (tmp_path / "bare.csv").write_text("Acme,100,Acme\nInitech,200,\n")
-    with pytest.raises(sf.FrameError, match="header"):
+    (tmp_path / "bare.csv").write_text("Acme,100\nInitech,200\n")
+    with pytest.raises(sf.FrameError, match="its first record looks like data, not like names: Acme, 100"):
         sf.write_sobject(tmp_path / "bare.csv", "Account", operation="insert", org=org)
     (tmp_path / "void.csv").write_text("")
-    with pytest.raises(sf.FrameError, match="empty|header"):
+    with pytest.raises(sf.FrameError, match=r"empty|header"):
         sf.write_sobject(tmp_path / "void.csv", "Account", operation="insert", org=org)
     with pytest.raises(sf.FrameError, match=r"absent\.csv"):
         sf.write_sobject(tmp_path / "absent.csv", "Account", operation="insert", org=org)
@@ -122,7 +122,7 @@ def test_the_text_that_means_null_in_a_csv_upload_cannot_be_sent(org: sf.Org) ->
 
 def test_a_naive_datetime_is_refused_until_somebody_says_its_zone(org: sf.Org, local_org: sf.LocalOrg) -> None:
     local_org.deploy([{"name": "Account", "fields": [{"name": "Seen__c", "type": "datetime"}]}])
-    frame = pl.DataFrame({"Name": ["a", "b"], "Seen__c": [None, dt.datetime(2026, 3, 1, 12)]})  # noqa: DTZ001
+    frame = pl.DataFrame({"Name": ["a", "b"], "Seen__c": [None, dt.datetime(2026, 3, 1, 12)]})
     with pytest.raises(sf.ContractError, match=r'timezone="Europe/Berlin"'):
         sf.write_sobject(frame, "Account", operation="insert", org=org)
     assert nothing_was_sent(org)
@@ -175,23 +175,23 @@ def test_all_failures_come_at_once_and_reject_sends_the_other_rows(org: sf.Org, 
 
 def test_an_org_that_is_not_there_says_so() -> None:
     org = sf.connect(instance_url="http://127.0.0.1:1", access_token="00D!nothing")
-    with pytest.raises(sf.ConnectionFailed, match=r"127\.0\.0\.1") as raised:
+    with org, pytest.raises(sf.ConnectionFailed, match=r"127\.0\.0\.1") as raised:
         sf.write_sobject([{"Name": "x"}], "Account", operation="insert", org=org)
     assert raised.value.remedy
 
 
 def test_a_wrong_token_says_so_and_is_not_shown(local_org: sf.LocalOrg) -> None:
-    org = sf.connect(instance_url=local_org.url, access_token="00D000000000000!secret")
-    with pytest.raises(sf.AuthenticationError) as raised:
+    org = sf.connect(instance_url=local_org.url, access_token="00D000000000000!hush-hush")
+    with org, pytest.raises(sf.AuthenticationError) as raised:
         sf.write_sobject([{"Name": "x"}], "Account", operation="insert", org=org)
     assert "INVALID_SESSION_ID" in raised.value.said
     assert raised.value.remedy
-    assert "secret" not in f"{raised.value} {raised.value!r} {vars(raised.value)} {org!r}"
+    assert "hush-hush" not in f"{raised.value} {raised.value!r} {vars(raised.value)} {org!r}"
 
 
 def test_wrong_client_credentials_say_so(local_org: sf.LocalOrg) -> None:
     org = sf.connect(instance_url=local_org.url, client_id="somebody", client_secret="hidden-away")
-    with pytest.raises(sf.AuthenticationError) as raised:
+    with org, pytest.raises(sf.AuthenticationError) as raised:
         sf.describe("Account", org=org)
     assert "invalid_client" in raised.value.said
     assert "hidden-away" not in f"{raised.value} {raised.value!r} {vars(raised.value)} {org!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import polars as pl
@@ -21,14 +22,21 @@ def keyed(local_org: sf.LocalOrg, org: sf.Org) -> sf.Org:
     return org
 
 
-def upsert(frame: pl.DataFrame, org: sf.Org, **options: object) -> sf.LoadResult[pl.DataFrame]:
+def upsert(
+    frame: pl.DataFrame,
+    org: sf.Org,
+    *,
+    on_invalid: Literal["raise", "reject"] = "raise",
+    options: sf.LoadOptions = sf.LoadOptions(),
+) -> sf.LoadResult[pl.DataFrame]:
     return sf.write_sobject(
         frame,
         "Account",
         operation="upsert",
         external_id_field="Ext_Id__c",
         org=org,
-        **options,  # type: ignore[arg-type]
+        on_invalid=on_invalid,
+        options=options,
     )
 
 
@@ -39,7 +47,11 @@ def test_an_insert_answers_each_row_with_its_id(org: sf.Org) -> None:
     assert result.counts == {"created": 3}
     read = sf.read_soql("SELECT Id, Name, AnnualRevenue FROM Account", org=org)
     by_id = {row[0]: row[1:] for row in read.rows()}
-    assert [by_id[key] for key in result.frame["sf__Id"]] == [("Zeta", 1e7), ("Alpha", None), ("Zeta", 0)]
+    assert [by_id[key] for key in result.frame["sf__Id"]] == [
+        ("Zeta", 1e7),
+        ("Alpha", None),
+        ("Zeta", 1.0),
+    ]  # currency(18, 0)
 
 
 def test_update_null_clears_ignore_leaves_and_delete_takes_the_id_alone(keyed: sf.Org) -> None:
@@ -80,7 +92,7 @@ def test_parents_are_set_by_their_external_id_and_a_missing_one_fails_its_row(ke
     assert result.frame["sf__Status"].to_list() == ["created", "failed", "created"]
     assert result.failed["sf__ErrorCode"].to_list() == ["INVALID_FIELD"]
     triage = result.triage()
-    assert triage.select("status", "rows", "sample_rows", "kind").rows() == [("failed", 1, [1], "data")]
+    assert triage.select("status", "rows", "sample_rows", "kind").rows() == [("failed", 1, [1], "reference")]
     names = sf.read_soql("SELECT LastName, Account.Name FROM Contact ORDER BY LastName", org=keyed)
     assert names.rows() == [("Ng", "A"), ("Poe", None)]
 
@@ -199,7 +211,7 @@ def test_every_type_goes_in_and_comes_back_the_same(local_org: sf.LocalOrg, org:
     assert result.counts == {"created": 2}
     names = ", ".join(frame.columns)
     for api in ("rest", "bulk2"):
-        read = sf.read_soql(f"SELECT {names} FROM Thing__c ORDER BY Name", org=org, api=api, split_multipicklists=True)  # type: ignore[call-overload]
+        read = sf.read_soql(f"SELECT {names} FROM Thing__c ORDER BY Name", org=org, api=api, split_multipicklists=True)
         wanted = frame.with_columns(pl.col("Flag__c").fill_null(False), pl.col("Moment__c").dt.cast_time_unit("ms"))
         assert read.drop("Tags__c").equals(wanted.drop("Tags__c")), api
         assert [None if tags is None else set(tags) for tags in read["Tags__c"]] == [{"red", "blue"}, None]

@@ -10,11 +10,11 @@ from sfframe import __version__
 from sfframe.errors import SfframeError
 
 app = App(name="sfframe", help="Dataframes in and out of Salesforce.", version=__version__)
-app.command("sfframe.cli.demo:demo")
-app.command("sfframe.cli.load:load")
-app.command("sfframe.cli.query:query")
+app.command("sfframe.cli.demo:demo", help="Load sample data into an embedded org and show what became of each row.")
+app.command("sfframe.cli.load:load", help="Load a file into an object; every row gets an answer.")
+app.command("sfframe.cli.query:query", help="Run a SOQL query and write its rows.")
 org = App(name="org", help="The embedded org.")
-org.command("sfframe.cli.org:serve")
+org.command("sfframe.cli.org:serve", help="Serve an embedded org on this machine until interrupted.")
 app.command(org)
 
 

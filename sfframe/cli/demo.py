@@ -143,7 +143,7 @@ def _upsert(org: Org, step: Step) -> LoadResult[pl.DataFrame]:
 def _read_back(org: Org, steps: list[Step]) -> None:
     """Every object once, with the types of the describe."""
     for step in steps:
-        fields = list(dict.fromkeys(["Id", *(field for field in step.columns.values() if field)]))[:8]
+        fields = list(dict.fromkeys(["Id", *(field for field in step.columns.values() if field)]))[:6]
         frame = read_soql(f"SELECT {', '.join(fields)} FROM {step.sobject} ORDER BY {step.key}", org=org)
         tables.heading(f"{step.sobject} read back: {frame.height:,} rows, typed")
         tables.show(frame.head(4), types=True)

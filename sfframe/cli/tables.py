@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sfframe.results import LoadResult
+
+
+CELL = 40  # characters of a cell that a table shows
 
 
 def console() -> Console:
@@ -36,13 +40,25 @@ def show(frame: pl.DataFrame, *, types: bool = False) -> None:
     heads = [f"{name}\n{dtype}" if types else name for name, dtype in frame.schema.items()]
     table = Table(*heads, header_style="bold")
     for row in frame.iter_rows():
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if cell is None else shorten(str(cell), CELL, placeholder="…")) for cell in row))
     console().print(table)
 
 
 def tell(result: LoadResult[pl.DataFrame]) -> None:
-    """The summary of a load, and its failures by cause."""
+    """The summary of a load, and its failures by cause with what to do about each."""
     say(result.summary())
     causes = result.triage()
-    if causes.height:
-        show(causes.select("status", "code", "fields", "rows", "message", "advice"))
+    if not causes.height:
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("rows", "status", "cause", box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.columns[0].justify = "right"
+    for cause in causes.iter_rows(named=True):
+        named = f"{cause['code'] or ''} {cause['fields'] or ''}".strip()
+        text = Text(f"{named}: " if named else "", style="bold").append(cause["message"] or "", style="not bold")
+        sample = ", ".join(str(row) for row in cause["sample_rows"])
+        text.append(f"\n{cause['advice']} First rows: {sample}.", style="not bold dim")
+        table.add_row(f"{cause['rows']:,}", cause["status"], text)
+    console().print(table)

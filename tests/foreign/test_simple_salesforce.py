@@ -53,14 +53,14 @@ class PlainHttp(HTTPAdapter):
 
 
 @pytest.fixture(scope="module")
-def client(served: dict[str, str]) -> Iterator[Salesforce]:
+def client(served: dict[str, str]) -> Iterator[Any]:
     """simple-salesforce, given a session id and an instance URL."""
     with requests.Session() as session:
         session.mount("https://", PlainHttp())
         yield Salesforce(instance_url=served["url"], session_id=served["access_token"], session=session)
 
 
-def test_it_describes_the_org_and_an_object(client: Salesforce) -> None:
+def test_it_describes_the_org_and_an_object(client: Any) -> None:
     everything = client.describe()
     assert everything is not None
     assert {"Account", "Contact", "Opportunity"} <= {one["name"] for one in everything["sobjects"]}
@@ -69,7 +69,7 @@ def test_it_describes_the_org_and_an_object(client: Salesforce) -> None:
     assert (key["externalId"], key["unique"], key["length"], key["type"]) == (True, True, 20, "string")
 
 
-def test_it_inserts_by_bulk_2_and_reads_all_pages(client: Salesforce, tmp_path: Path) -> None:
+def test_it_inserts_by_bulk_2_and_reads_all_pages(client: Any, tmp_path: Path) -> None:
     rows = [{"Name": f'Wide "{number}", Inc.', "Ext_Id__c": f"K{number:05d}"} for number in range(4_500)]
     file = tmp_path / "rows.csv"
     with file.open("w", newline="", encoding="utf-8") as out:
@@ -96,7 +96,7 @@ def test_it_inserts_by_bulk_2_and_reads_all_pages(client: Salesforce, tmp_path: 
     }
 
 
-def test_it_reads_by_bulk_2_in_pages(client: Salesforce) -> None:
+def test_it_reads_by_bulk_2_in_pages(client: Any) -> None:
     pages = list(
         client.bulk2.Account.query("SELECT Name FROM Account WHERE Name LIKE 'Wide%'", max_records=2_000, wait=0)
     )
