@@ -21,8 +21,8 @@ from tests.localorg.ingest_org import IngestOrg
 
 BASE = "/services/data/v60.0/jobs/ingest"
 MULTIPE = (
-    "Found multipe contents for job: <{}>, please 'Close' / 'Abort' / 'Delete' the current Job then create a new Job and "
-    "make sure you only do 'PUT' once on a given Job."
+    "Found multipe contents for job: <{}>, please 'Close' / 'Abort' / 'Delete' the current Job then create a new Job "
+    "and make sure you only do 'PUT' once on a given Job."
 )
 NO_KEY = "Field name provided, Text__c does not match an External ID, Salesforce Id, or indexed field for Widget__c"
 NOT_FOUND = [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,37 @@ def test_all_jobs_are_forgotten_when_an_org_is_reset() -> None:
         with org.store.cursor() as cursor:
             tables = cursor.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'jobs'").fetchall()
         assert sorted(tables) == [("ingest",), ("unprocessed",)]
+
+
+_KILLED = """
+import os, signal, sys
+import subprocess
+import sys
+from pathlib import Path
+from tests.localorg.ingest_org import IngestOrg
+org = IngestOrg(Path(sys.argv[1]), batch_rows=10, batches_at_once=1)
+job = org.start("insert", "Name,Code__c\\n" + "".join(f"row {n},C{n}\\n" for n in range(3_000)))
+org.ingest.wait(job, batches=int(sys.argv[2]))
+print(job, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batches", [1, 17, 120])
+def test_a_killed_process_leaves_whole_batches_and_the_job_goes_on_behind_them(tmp_path: Path, batches: int) -> None:
+    path = tmp_path / "org.duckdb"
+    command = [sys.executable, "-c", _KILLED, str(path), str(batches)]
+    job = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    with IngestOrg(path, hold_jobs=True, batch_rows=10) as org:
+        info = org.info(job)
+        saved = org.rows('"Id"')
+        with org.store.cursor() as cursor:
+            results = cursor.execute(f'SELECT id FROM jobs."rows_{job}" ORDER BY id').fetchall()
+        assert info["state"] == "InProgress"
+        assert results == saved
+        assert info["numberRecordsProcessed"] == len(saved) >= 10 * batches
+        org.ingest.release(job)
+        assert org.ingest.wait(job).processed == 3_000
+        assert org.rows('"Name"') == [(f"row {number}",) for number in range(3_000)]
+        assert len(org.successes(job)) == 3_001

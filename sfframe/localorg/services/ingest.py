@@ -197,9 +197,10 @@ class IngestService:
         """Let a job go on that a setting holds, in UploadComplete or between two batches."""
         job = self._found(job_id)
         with self._changed:
+            waits = self._settings.hold_jobs and job.id not in self._released
             self._released.add(job.id)
             self._changed.notify_all()
-        if job.state == "UploadComplete":
+        if waits and not job.ended:
             self._waiting.put(job.id)
 
     def _new_job(self, version: str, body: object) -> IngestJob:
