@@ -89,8 +89,8 @@ def read_soql(
     place in the query.
 
     >>> import sfframe as sf
-    >>> sf.read_soql("SELECT Name, IsSandbox FROM Organization", org="local").schema
-    Schema({'Name': String, 'IsSandbox': Boolean})
+    >>> sf.read_soql("SELECT Name, IsSandbox FROM Organization", org="local").row(0)
+    ('sfframe embedded org', True)
     """
     if api not in get_args(Api):
         raise UsageError(f"There is no api {api!r}", remedy=f"Use one of {', '.join(map(repr, get_args(Api)))}.")
