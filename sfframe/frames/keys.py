@@ -38,6 +38,6 @@ def duplicate_keys(keys: pl.Series, column: SentColumn) -> pl.DataFrame:
     joined = twins.join(groups, on="key", how="left", maintain_order="left")
     others = pl.col("rows").list.set_difference(pl.concat_list("row")).list.sort().list.head(NAMED)
     shown = others.cast(pl.List(pl.String)).list.join(", ")
-    more = pl.when(pl.col("count") > NAMED + 1).then(pl.lit(", ...")).otherwise(pl.lit(""))
+    more = pl.when(pl.col("count") > NAMED + 1).then(pl.lit(" and more")).otherwise(pl.lit(""))
     message = pl.format("{} rows have this key: also row {}{}. Keep one of them.", pl.col("count"), shown, more)
     return failures.with_columns(joined.select(message.alias("message")).to_series())

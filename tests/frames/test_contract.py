@@ -259,7 +259,7 @@ def test_a_case_sensitive_key_is_compared_with_case():
 def test_many_rows_of_one_key_name_the_first_few():
     failures = run({"Id": [ID1] * 30}, operation="delete").failures
     assert failures["message"].to_list()[12] == (
-        "30 rows have this key: also row 0, 1, 2, 3, 4, .... Keep one of them."
+        "30 rows have this key: also row 0, 1, 2, 3, 4 and more. Keep one of them."
     )
 
 
