@@ -31,6 +31,8 @@ DEPLOYED: list[dict[str, Any]] = [
             {"name": "Day__c", "label": "Day", "type": "date"},
             {"name": "Moment__c", "label": "Moment", "type": "datetime"},
             {"name": "Clock__c", "label": "Clock", "type": "time"},
+            {"name": "Data__c", "label": "Data", "type": "base64"},
+            {"name": "Number__c", "label": "Number", "type": "string", "length": 30, "autoNumber": True},
             {"name": "Mail__c", "label": "Mail", "type": "email", "length": 80},
             {
                 "name": "Colour__c",

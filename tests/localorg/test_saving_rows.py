@@ -190,3 +190,29 @@ def test_two_thousand_rows_in_many_small_batches_get_ids_in_upload_order() -> No
     with IngestOrg(batch_rows=100, batches_at_once=3) as org:
         org.load("insert", "Name\n" + "".join(f"row {number:04}\n" for number in range(2_000)))
         assert org.rows('"Id", "Name"') == [(org.id(number + 1), f"row {number:04}") for number in range(2_000)]
+
+
+def test_a_child_can_protect_its_parent(org: IngestOrg) -> None:
+    firm = {"name": "Firm__c", "type": "reference", "referenceTo": ["Account"], "restrictedDelete": True}
+    org.store.deploy([{"name": "Guard__c", "label": "Guard", "labelPlural": "Guards", "fields": [firm]}])
+    org.load("insert", "Name\nFirm\nOther\n", "Account")
+    first, second = org.id(1, "Account"), org.id(2, "Account")
+    org.load("insert", f"Name,Firm__c\ng,{first}\n", "Guard__c")
+    job = org.load("delete", f"Id\n{first}\n{second}\n", "Account")
+    words = "Your attempt to delete Account could not be completed because it is associated with the following Guards"
+    assert org.errors(job) == [f"DELETE_FAILED:{words}:--"]
+    assert org.rows('"IsDeleted"', "Account") == [(False,), (True,)]
+
+
+def test_an_object_that_takes_no_rows_refuses_each(org: IngestOrg) -> None:
+    job = org.load("insert", "Name\nx\n", "Profile")
+    assert org.errors(job) == ["CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY:entity type cannot be inserted: Profile:--"]
+
+
+def test_two_jobs_that_run_at_the_same_time_do_not_disturb_each_other() -> None:
+    with IngestOrg(batch_rows=10, batches_at_once=1) as org:
+        uploads = ["Name,Code__c\n" + "".join(f"{name}{at},{name}{at}\n" for at in range(100)) for name in "ab"]
+        jobs = [org.start("insert", upload) for upload in uploads]
+        assert [org.ingest.wait(job).failed for job in jobs] == [0, 0]
+        expected = [(f"{name}{at}",) for name in "ab" for at in range(100)]
+        assert sorted(org.rows('"Name"')) == sorted(expected)

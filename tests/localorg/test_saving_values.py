@@ -87,6 +87,7 @@ def refused(org: IngestOrg, field: str, cell: str) -> tuple[str, str]:
         ("Moment__c", "2025-01-01", dt.datetime(2025, 1, 1), '"2025-01-01T00:00:00.000Z"'),
         ("Clock__c", "10:20:30.456Z", dt.time(10, 20, 30, 456000), '"10:20:30.456Z"'),
         ("Clock__c", "10:20:30", dt.time(10, 20, 30), '"10:20:30.000Z"'),
+        ("Data__c", "aGVsbG8=", b"hello", '"aGVsbG8="'),
         ("Text__c", "  a b\n", "a b", '"  a b\n"'),
         ("Text__c", " \t ", None, '" \t "'),
         ("Text__c", "", None, '""'),
@@ -118,6 +119,7 @@ def test_a_value_is_stored_typed_and_echoed_as_java_would(
             "xsd:dateTime",
             ["2025-01-01T12:00:00", "2025-01-01 12:00:00Z", "2025-02-30T00:00:00Z", "2025-01-01T12:00Z"],
         ),
+        ("Data__c", "xsd:base64Binary", ["no base64!"]),
         ("Clock__c", "xsd:time", ["25:00:00", "10:00", "10:00:00+01:00"]),
     ],
 )
@@ -249,3 +251,10 @@ def test_a_stage_implies_closed_won_probability_and_forecast(org: IngestOrg) -> 
     [(third,)] = org.rows('"Id"', "Opportunity", "\"Name\" = 'c'")
     org.load("update", f"Id,StageName,Probability\n{third},Closed Won,95\n", "Opportunity")
     assert org.rows(names, "Opportunity", "\"Name\" = 'c'") == [("c", True, True, 95.0, "Closed", "Closed")]
+
+
+def test_auto_numbers_count_the_rows() -> None:
+    with IngestOrg() as fresh:
+        fresh.load("insert", "Name\na\nb\n")
+        fresh.load("insert", "Name\nc\n")
+        assert fresh.rows('"Number__c"') == [("00000001",), ("00000002",), ("00000003",)]

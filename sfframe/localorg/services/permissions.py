@@ -11,6 +11,20 @@ Condition = tuple[str, str]
 """A field name and the SQL of when it is to be named."""
 
 
+def refused_objects(task: Task) -> list[str]:
+    """WHEN ... THEN for objects of which no row may be inserted, changed or deleted; the words are from memory."""
+    if task.deletes:
+        return [] if task.obj.deletable else [f"WHEN true THEN {_refused_object(task, 'deleted')}"]
+    created = [] if task.obj.createable else [f"WHEN creates THEN {_refused_object(task, 'inserted')}"]
+    changed = [] if task.obj.updateable else [f"WHEN NOT creates THEN {_refused_object(task, 'updated')}"]
+    return created + changed
+
+
+def _refused_object(task: Task, verb: str) -> str:
+    words = f"entity type cannot be {verb}: {task.obj.label}"
+    return problem("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", literal(words))
+
+
 def not_writable(task: Task) -> str | None:
     """WHEN ... THEN for cells of fields that nobody may write; None where all may be written."""
     operation, key = task.operation, task.key

@@ -100,6 +100,7 @@ def _first_problem(task: Task, joins: list[lookups.Joined]) -> str:
         if one.key is None
     ]
     whens += matched.whens
+    whens += permissions.refused_objects(task)
     if not task.deletes:
         whens.append(permissions.not_writable(task))
         whens += (when for parent in parents for when in parent.whens)
