@@ -80,8 +80,10 @@ def test_an_owner_is_named_by_a_field_of_the_user(org: IngestOrg) -> None:
 def test_a_record_type_must_exist(org: IngestOrg) -> None:
     job = org.load("insert", "Name,RecordTypeId\nx,012000000000001AAA\n", "Account")
     assert org.errors(job) == [
-        ("INVALID_CROSS_REFERENCE_KEY:"
-        "Record Type ID: this ID value isn't valid for the user: 012000000000001AAA:RecordTypeId --")
+        (
+            "INVALID_CROSS_REFERENCE_KEY:"
+            "Record Type ID: this ID value isn't valid for the user: 012000000000001AAA:RecordTypeId --"
+        )
     ]
 
 
