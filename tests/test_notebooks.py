@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+
+nbformat = pytest.importorskip("nbformat", reason="notebooks need the extra dev")
+nbclient = pytest.importorskip("nbclient", reason="notebooks need the extra dev")
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")]
 
@@ -20,5 +21,5 @@ def test_a_notebook_runs_and_each_of_its_cells_runs_twice(path: Path, tmp_path: 
     for number, cell in enumerate(twice):
         cell["id"] = f"cell-{number}"
     notebook.cells = twice
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert [cell.source for cell in notebook.cells if cell.cell_type == "code"]
