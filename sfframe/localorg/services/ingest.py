@@ -54,6 +54,9 @@ class IngestService:
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         with store.writing, store.cursor() as cursor:
             jobs.create_tables(cursor)
+            # By default DuckDB writes whole tables anew behind every 16 MB, which took as long as all the rest of a
+            # job of a million rows; the setting is one of the database, not of the cursor.
+            cursor.execute("SET checkpoint_threshold = '1GB'")
             unfinished = jobs.unfinished(cursor)
         self._around = ingest_run.Surroundings(
             store, settings, self._tell, self._may_go_on, count_batches or self._count_own_batches

@@ -18,7 +18,7 @@ class Settings:
     daily_batches: int = 15_000  # bulk2.md 5
     sandbox: bool = True
     hard_delete_allowed: bool = True
-    batches_at_once: int = 10  # saved by one transaction, where none of the settings below wants to stop sooner
+    batches_at_once: int = 25  # saved by one transaction, where none of the settings below wants to stop sooner
     hold_jobs: bool = False  # ingest jobs wait in UploadComplete until they are released
     hold_after_batches: int | None = None  # ingest jobs wait in InProgress behind so many batches until released
     job_fails_after_batches: int | None = None  # ingest jobs fail behind so many batches, the rest stays unprocessed
