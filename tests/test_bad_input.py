@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import sfframe as sf
+from sfframe.localorg import Settings
 
 KEY = {"name": "Ext_Id__c", "type": "string", "length": 20, "externalId": True, "unique": True}
 
@@ -171,6 +172,22 @@ def test_all_failures_come_at_once_and_reject_sends_the_other_rows(org: sf.Org, 
         result = sf.write_sobject(frame, "Account", operation="insert", on_invalid="reject", org=org)
     assert result.frame["sf__Status"].to_list() == ["created", "rejected", "rejected", "created"]
     assert result.rejected["Name"].to_list() == [None, "long" * 80]
+
+
+def test_a_job_that_fails_as_a_whole_says_so_and_its_rows_are_accounted_for() -> None:
+    settings = Settings(job_fails_after_batches=1, batch_rows=10)
+    with sf.LocalOrg(settings=settings) as local, sf.connect(local) as org:
+        frame = pl.DataFrame({"Name": [f"n{row}" for row in range(25)]})
+        with pytest.warns(sf.RowsFailedWarning, match="10 created, 15 unprocessed"):
+            result = sf.write_sobject(frame, "Account", operation="insert", org=org)
+        assert result.notes == (f"job {result.jobs[0]}: InternalServerError : Retried more than 20 times",)
+        assert result.frame["sf__Status"].to_list() == ["created"] * 10 + ["unprocessed"] * 15
+        assert result.triage()["advice"].to_list() == [
+            "The job ended before it came to these rows. Load result.unprocessed again."
+        ]
+        with pytest.raises(sf.RowsFailed) as raised:
+            result.raise_for_failures()
+        assert raised.value.said == "InternalServerError : Retried more than 20 times (15 rows)"
 
 
 def test_an_org_that_is_not_there_says_so() -> None:

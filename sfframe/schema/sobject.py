@@ -73,7 +73,7 @@ class Field:
         return self.external_id or self.id_lookup or self.type == "id"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SObject:
     """One object of the org. Fields are in the describe's order; names are found without case."""
 
@@ -93,6 +93,10 @@ class SObject:
         object.__setattr__(self, "_by_name", {one.name.casefold(): one for one in self.fields})
         related = {one.relationship_name.casefold(): one for one in self.fields if one.relationship_name}
         object.__setattr__(self, "_by_relationship", related)
+
+    def __repr__(self) -> str:
+        own = sum(field.custom for field in self.fields)
+        return f"<SObject {self.name}: {len(self.fields)} fields, {own} of them custom>"
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self.fields)
