@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from sfframe import orgs
@@ -11,7 +12,8 @@ from sfframe import orgs
 def serve(*, port: int = 8080, path: Path | None = None, deploy: Path | None = None) -> int:
     """Serve an embedded org on this machine until interrupted.
 
-    Prints one line of JSON with its url, access_token, username, password, client_id and client_secret.
+    Prints one line of JSON with its url, username, access_token, password, security_token, client_id, client_secret
+    and refresh_token.
 
     Parameters
     ----------
@@ -23,15 +25,6 @@ def serve(*, port: int = 8080, path: Path | None = None, deploy: Path | None = N
         A JSON file with a list of objects as describe gives them, added to the standard ones.
     """
     with orgs.open_local(path, port=port, deploy=deploy) as local:
-        secrets = local.credentials
-        line = {
-            "url": local.url,
-            "access_token": secrets.access_token,
-            "username": secrets.username,
-            "password": secrets.password,
-            "client_id": secrets.client_id,
-            "client_secret": secrets.client_secret,
-        }
-        print(json.dumps(line), flush=True)
+        print(json.dumps(asdict(local.credentials)), flush=True)
         local.wait()
     return 0

@@ -30,8 +30,10 @@ class Credentials:
     username: str
     access_token: str = field(repr=False)
     password: str = field(repr=False)
+    security_token: str = field(repr=False)
     client_id: str = field(repr=False)
     client_secret: str = field(repr=False)
+    refresh_token: str = field(repr=False)
 
 
 class LocalOrg:
@@ -70,8 +72,10 @@ class LocalOrg:
             username=secrets.username,
             access_token=self._services.sessions.open_session(lasting=True),
             password=secrets.password,
+            security_token=secrets.security_token,
             client_id=secrets.client_id,
             client_secret=secrets.client_secret,
+            refresh_token=secrets.refresh_token,
         )
         # Also runs where nobody closes the org: when it is forgotten, and when the process ends.
         self._end = weakref.finalize(self, _end, self._server, self._services, self._store)

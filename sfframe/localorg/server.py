@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from sfframe.localorg.routes import bulk_query, catalogue, ingest, limits, oauth, query
+from sfframe.localorg.routes import bulk_query, catalogue, ingest, limits, oauth, query, soap
 from sfframe.localorg.routes.decoding import Decoding
 from sfframe.localorg.routes.failures import Failures, no_route
 from sfframe.localorg.routes.gate import Gate
@@ -27,6 +27,7 @@ def make_app(services: Services) -> Starlette:
     app = Starlette(
         routes=[
             *oauth.routes,
+            *soap.routes,
             *catalogue.routes,
             *limits.routes,
             *query.routes,

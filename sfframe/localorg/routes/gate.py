@@ -11,7 +11,7 @@ from sfframe.localorg.services.services import Services
 from sfframe.localorg.services.versions import check_version
 
 _DATA = "/services/data"
-_WITH_SESSION = ("/services/data/", "/services/oauth2/userinfo", "/id/")
+_WITH_SESSION = ("/services/data/", "/services/oauth2/userinfo", "/services/oauth2/singleaccess", "/id/")
 
 
 class Gate:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sfframe.localorg.services.auth import Auth
 from sfframe.localorg.services.bulk_query import BulkQueryService
 from sfframe.localorg.services.describes import Describes
+from sfframe.localorg.services.grants import Grants
+from sfframe.localorg.services.identity import Identity
 from sfframe.localorg.services.ingest import IngestService
 from sfframe.localorg.services.limits import Limits
 from sfframe.localorg.services.query import QueryService
@@ -19,6 +21,8 @@ class Services:
         self.store = store
         self.settings = settings
         self.sessions = Auth(store)
+        self.identity = Identity(store)
+        self.grants = Grants(self.sessions, self.identity)
         self.limits = Limits(store, settings)
         self.describes = Describes(store)
         self._open()

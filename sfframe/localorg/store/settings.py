@@ -16,6 +16,7 @@ class Settings:
     upload_bytes: int = 112_000_000  # 150 MB after base64 (bulk2.md 2.4)
     daily_api_requests: int = 100_000
     daily_batches: int = 15_000  # bulk2.md 5
+    session_seconds: float = 7_200  # since the last use (rest.md 1.2)
     sandbox: bool = True
     hard_delete_allowed: bool = True
     batches_at_once: int = 25  # saved by one transaction, where none of the settings below wants to stop sooner
