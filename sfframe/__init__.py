@@ -36,6 +36,7 @@ from sfframe.metadata import describe, frame_schema, validate_frame
 from sfframe.orgs import connect
 from sfframe.read import read_soql
 from sfframe.results import LoadResult
+from sfframe.runs import history, resume
 from sfframe.schema import Field, PicklistValue, SObject
 from sfframe.write import write_sobject
 
@@ -81,7 +82,9 @@ __all__ = [
     "connect",
     "describe",
     "frame_schema",
+    "history",
     "read_soql",
+    "resume",
     "validate_frame",
     "write_sobject",
 ]

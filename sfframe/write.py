@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
 from sfframe import load, orgs
-from sfframe.errors import ContractError, RowsFailedWarning, UsageError
+from sfframe.errors import ContractError, UsageError
 from sfframe.facts import OPERATIONS, Operation
 from sfframe.jobs.ingest import IngestJob
-from sfframe.load import LoadOptions, OnFailed
-from sfframe.results import TROUBLE, Cost, LoadResult, Target, save_frame, writeable
+from sfframe.load import Answered, LoadOptions, OnFailed
+from sfframe.results import LoadResult, Target, writeable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,15 +107,8 @@ def write_sobject(
     from sfframe.frames.intake import take
 
     taken = take(df)
-    if taken.frame.height == 0:
-        return _answered(asked, taken, None)
-    connection = orgs.connect(org)
-    sent, checked = _checked(asked, taken, connection)
-    if checked.blocked or (checked.failures.height and on_invalid == "raise"):
-        from sfframe.frames.failures import contract_error
-
-        raise contract_error(checked.failures, f"{operation} {sobject}")
-    return _answered(asked, taken, _sent(asked, taken, connection, sent, checked))
+    answered = _answered(asked, taken, org) if taken.frame.height else _nothing_sent(asked)
+    return load.wrap(taken.frame, answered, give_back=taken.give_back, results=results, on_failed=options.on_failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,22 +148,20 @@ class _Asked:
             writeable(Path(self.results))
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """What came of the rows, and whom they were sent to."""
-
-    verdicts: pl.DataFrame
-    failures: pl.DataFrame
-    target: Target
-    jobs: tuple[str, ...]
-    notes: tuple[str, ...]
-    run: str
-    cost: Cost
-
-
 def _one_of(value: str, choice: object, name: str) -> None:
     if value not in get_args(choice):
         raise UsageError(f"{name}={value!r} is not known", remedy=f"Use one of {', '.join(get_args(choice))}.")
+
+
+def _answered(asked: _Asked, taken: Taken, org: OrgLike | None) -> Answered:
+    """Check every cell, then send the good rows, unless something is to be refused as a whole."""
+    connection = orgs.connect(org)
+    sent, checked = _checked(asked, taken, connection)
+    if checked.blocked or (checked.failures.height and asked.on_invalid == "raise"):
+        from sfframe.frames.failures import contract_error
+
+        raise contract_error(checked.failures, f"{asked.operation} {asked.sobject}")
+    return _sent(asked, taken, connection, sent, checked)
 
 
 def _checked(asked: _Asked, taken: Taken, org: Org) -> tuple[tuple[SentColumn, ...], Checked]:
@@ -216,75 +206,19 @@ def _checked_by(described: SObject, asked: _Asked, taken: Taken, org: Org) -> tu
     return sent, checked
 
 
-def _sent(asked: _Asked, taken: Taken, org: Org, sent: tuple[SentColumn, ...], checked: Checked) -> _Sent:
+def _sent(asked: _Asked, taken: Taken, org: Org, sent: tuple[SentColumn, ...], checked: Checked) -> Answered:
     """Send the good rows and join what the org answers."""
-    from sfframe.frames.verdict import verdicts
-
-    who = org.identity
-    target = Target(
-        who.organization_name or org.instance_url,
-        who.username,
-        who.kind,
-        asked.sobject,
-        asked.operation,
-        asked.external_id_field,
-    )
     job = IngestJob(asked.sobject, asked.operation, asked.external_id_field)
-    before = org.calls
-    prepared = load.prepare(checked, sent, job, org=org, options=asked.options)
-    driven = load.drive(prepared, org, asked.options)
-    joined = verdicts(
-        taken.frame.height,
-        checked.failures,
-        checked.rows,
-        driven.answers,
-        sent,
-        operation=asked.operation,
-        external_id_field=asked.external_id_field,
-    )
-    load.close_books(prepared, outcome=_outcome(joined.frame), keep=asked.options.keep)
-    notes = [f"job {answer.job_id}: {answer.error}" for answer in driven.answers if answer.error]
-    if joined.surplus.height:
-        notes.append(f"{joined.surplus.height:,} answers of the org belong to no row that was sent")
-    return _Sent(
-        joined.frame,
-        checked.failures,
-        target,
-        jobs=tuple(answer.job_id for answer in driven.answers),
-        notes=tuple(notes),
-        run=prepared.run.run_id,
-        cost=Cost(driven.seconds, org.calls - before, sum(part.bytes for part in prepared.parts)),
-    )
+    prepared = load.prepare(checked, sent, job, height=taken.frame.height, org=org, options=asked.options)
+    return load.complete(prepared, org, asked.options)
 
 
-def _outcome(joined: pl.DataFrame) -> str:
-    return "complete" if not joined["sf__Status"].is_in(TROUBLE).any() else "some rows did not succeed"
-
-
-def _answered(asked: _Asked, taken: Taken, sent: _Sent | None) -> LoadResult[Any]:
-    """The result for the caller; what has to be said or raised about it is said or raised."""
+def _nothing_sent(asked: _Asked) -> Answered:
+    """The answer for a frame without rows: a success without a call."""
     import polars as pl
 
     from sfframe.frames.failures import SCHEMA
     from sfframe.frames.verdict import RESULT_SCHEMA
 
-    if sent is None:  # no rows: a success without a call
-        target = Target("", "", "", asked.sobject, asked.operation, asked.external_id_field)
-        sent = _Sent(pl.DataFrame(schema=RESULT_SCHEMA), pl.DataFrame(schema=SCHEMA), target, (), (), "", Cost())
-    result: LoadResult[Any] = LoadResult(
-        taken.frame.hstack(sent.verdicts),
-        sent.failures,
-        sent.target,
-        jobs=sent.jobs,
-        notes=sent.notes,
-        run=sent.run,
-        cost=sent.cost,
-        give_back=taken.give_back,
-    )
-    if asked.results is not None:
-        save_frame(result.answers, Path(asked.results))
-    if asked.options.on_failed == "raise":
-        result.raise_for_failures()
-    elif asked.options.on_failed == "warn" and not result.ok:
-        warnings.warn(f"{result.summary()}\nresult.triage() says why.", RowsFailedWarning, stacklevel=3)
-    return result
+    target = Target("", "", "", asked.sobject, asked.operation, asked.external_id_field)
+    return Answered(pl.DataFrame(schema=RESULT_SCHEMA), pl.DataFrame(schema=SCHEMA), target)

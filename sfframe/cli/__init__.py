@@ -13,6 +13,8 @@ app = App(name="sfframe", help="Dataframes in and out of Salesforce.", version=_
 app.command("sfframe.cli.demo:demo", help="Load sample data into an embedded org and show what became of each row.")
 app.command("sfframe.cli.load:load", help="Load a file into an object; every row gets an answer.")
 app.command("sfframe.cli.query:query", help="Run a SOQL query and write its rows.")
+app.command("sfframe.cli.resume:resume", help="Go on with a load that broke off.")
+app.command("sfframe.cli.history:history", help="List the loads of this user.")
 org = App(name="org", help="The embedded org.")
 org.command("sfframe.cli.org:serve", help="Serve an embedded org on this machine until interrupted.")
 app.command(org)

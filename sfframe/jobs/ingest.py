@@ -215,7 +215,7 @@ class _Conversation:
             self._ask_known,
             job_id=self.job_id,
             ended=INGEST_ENDED,
-            go_on=f"Resume run {self.run_id!r} to wait for it again.",
+            go_on=f"Wait for it again with sfframe.resume({self.run_id!r}).",
             pacing=self.pacing,
             on_info=self._on_info,
             on_failure=lambda message: self._tell("error", message),

@@ -416,7 +416,7 @@ def test_a_timeout_names_the_job_and_how_to_go_on_and_a_resume_goes_on(bench):
         bench.run(org, pacing=Pacing(timeout=1.0))
     assert str(caught.value) == (
         f"job {FIRST}: the job has not ended within 1 seconds; it goes on in the org\n"
-        "Resume run 'run-1' to wait for it again."
+        "Wait for it again with sfframe.resume('run-1')."
     )
     assert caught.value.job_id == FIRST
     assert sum(bench.clock.waits) == pytest.approx(1.0)

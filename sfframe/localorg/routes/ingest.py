@@ -70,9 +70,9 @@ def _parts(content_type: str, body: bytes) -> tuple[object, bytes]:
     boundary = email.message_from_string(f"Content-Type: {content_type}\n\n", policy=email.policy.HTTP).get_boundary()
     pieces = body.split(f"--{boundary}".encode())[1:-1] if boundary else []
     found: dict[str, bytes] = {}
-    for piece in pieces:
+    for framed in pieces:
         # One line end belongs to the boundary before and one to the boundary behind.
-        piece = piece.removeprefix(b"\r").removeprefix(b"\n").removesuffix(b"\n").removesuffix(b"\r")
+        piece = framed.removeprefix(b"\r").removeprefix(b"\n").removesuffix(b"\n").removesuffix(b"\r")
         crlf, lf = piece.find(b"\r\n\r\n"), piece.find(b"\n\n")
         at, gap = (crlf, 4) if crlf >= 0 and (lf < 0 or crlf < lf) else (lf, 2)
         head = email.message_from_bytes(piece[: max(at, 0)], policy=email.policy.HTTP)
