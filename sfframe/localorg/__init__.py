@@ -1,7 +1,8 @@
 """The embedded org: a faithful Salesforce that runs in this process, on DuckDB. It knows nothing of the client."""
 
+from sfframe.localorg.faults import Fault, Faults
 from sfframe.localorg.local_org import Credentials, LocalOrg
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import OrgFileUnusable
 
-__all__ = ["Credentials", "LocalOrg", "OrgFileUnusable", "Settings"]
+__all__ = ["Credentials", "Fault", "Faults", "LocalOrg", "OrgFileUnusable", "Settings"]

@@ -6,16 +6,18 @@ import json
 import signal
 import threading
 import weakref
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sfframe.localorg.catalogue.catalogue import Catalogue
 from sfframe.localorg.catalogue.types import COMPOUND_TYPES
+from sfframe.localorg.faults import Faults
 from sfframe.localorg.server import Server
 from sfframe.localorg.services.services import Services
 from sfframe.localorg.store.settings import Settings
+from sfframe.localorg.store.snapshots import Snapshot
 from sfframe.localorg.store.store import Store, quoted
 
 if TYPE_CHECKING:
@@ -101,6 +103,48 @@ class LocalOrg:
     def reset(self) -> None:
         """Remove all rows, jobs and open queries. Definitions, sessions and the org's own user stay."""
         self._services.reset()
+
+    def snapshot(self) -> Snapshot:
+        """All rows as they are now, to be brought back by ``restore`` as often as needed; costs a copy of them.
+
+        It lives as long as this process has the org open.
+        """
+        return self._services.snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Bring back the rows of a snapshot. Jobs and open queries are gone then; definitions and sessions stay."""
+        self._services.restore(snapshot)
+
+    def release(self, job_id: str) -> None:
+        """Let a bulk job go on that a setting or a fault holds."""
+        self._services.release(job_id)
+
+    @property
+    def faults(self) -> Faults:
+        """The fault plan: what shall go wrong, for which requests and jobs (``org.faults.add(Fault(...))``)."""
+        return self._services.faults
+
+    def request_log(self) -> pl.DataFrame:
+        """The last 10,000 requests, the oldest first.
+
+        Columns: at (UTC), method, path, status (null where the connection ended before an answer began), ms, bytes_in
+        and bytes_out (of the bodies, as they came over the wire), fault (the declared fault that struck, if any).
+        """
+        import polars as pl
+
+        schema = pl.Schema(
+            {
+                "at": pl.Datetime("ms", "UTC"),
+                "method": pl.String(),
+                "path": pl.String(),
+                "status": pl.Int64(),
+                "ms": pl.Float64(),
+                "bytes_in": pl.Int64(),
+                "bytes_out": pl.Int64(),
+                "fault": pl.String(),
+            }
+        )
+        return pl.DataFrame([asdict(one) for one in self._services.request_log.requests()], schema=schema)
 
     def table(self, name: str, *, deleted: bool = False) -> pl.DataFrame:
         """All rows of an object in the order of their ids; with ``deleted=True`` also those in the recycle bin.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 
 import uvicorn
@@ -11,10 +12,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import Scope
 
 from sfframe.localorg.routes import bulk_query, catalogue, ingest, limits, oauth, query, soap
 from sfframe.localorg.routes.decoding import Decoding
 from sfframe.localorg.routes.failures import Failures, no_route
+from sfframe.localorg.routes.faulty import Faulty
 from sfframe.localorg.routes.gate import Gate
 from sfframe.localorg.services.services import Services
 
@@ -23,7 +26,10 @@ _SMALL = 1024  # bytes; packing less than this costs more than it saves
 
 
 def make_app(services: Services) -> Starlette:
-    """The ASGI application over the services; all middleware streams bodies both ways."""
+    """The ASGI application over the services; all middleware streams bodies both ways.
+
+    ``state.hang_up`` closes the connection of a request, for the faults that do (faulty.HangUp).
+    """
     app = Starlette(
         routes=[
             *oauth.routes,
@@ -35,6 +41,7 @@ def make_app(services: Services) -> Starlette:
             *ingest.routes,
         ],
         middleware=[
+            Middleware(Faulty),
             Middleware(Failures),
             Middleware(GZipMiddleware, minimum_size=_SMALL, compresslevel=1),
             Middleware(Decoding),
@@ -44,7 +51,12 @@ def make_app(services: Services) -> Starlette:
         exception_handlers={HTTPException: no_route},
     )
     app.state.services = services
+    app.state.hang_up = _no_connection
     return app
+
+
+def _no_connection(_scope: Scope, _reset: bool) -> None:
+    raise ConnectionResetError("A declared fault ends this connection")
 
 
 class _Uvicorn(uvicorn.Server):
@@ -53,6 +65,21 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listens = threading.Event()
+
+    def hang_up(self, scope: Scope, reset: bool) -> None:
+        """Close the connection of a request; only from the server's own thread."""
+        for connection in self.server_state.connections:
+            transport = connection.transport
+            if transport.get_extra_info("peername")[:2] != scope["client"]:
+                continue
+            if reset:
+                # To linger for no time makes the kernel send RST instead of FIN.
+                pair = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pair)
+                transport.abort()
+            else:
+                transport.close()
+            return
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -68,9 +95,10 @@ class Server:
     def __init__(self, services: Services, port: int = 0) -> None:
         self._socket = _listening(port)
         self.port: int = self._socket.getsockname()[1]
+        app = make_app(services)
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
-                make_app(services),
+                app,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -79,6 +107,7 @@ class Server:
                 timeout_graceful_shutdown=1,
             )
         )
+        app.state.hang_up = self._uvicorn.hang_up
         self._thread = threading.Thread(
             target=self._uvicorn.run, args=([self._socket],), name=f"sfframe-org-{self.port}", daemon=True
         )

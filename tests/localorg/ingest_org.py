@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sfframe.localorg.catalogue.catalogue import Catalogue
+from sfframe.localorg.faults import Faults
 from sfframe.localorg.services.ingest import IngestService
 from sfframe.localorg.store.record_ids import record_id
 from sfframe.localorg.store.settings import Settings
@@ -63,7 +64,8 @@ class IngestOrg:
         self.store = Store(path, Catalogue.standard(), self.settings)
         if self.store.catalogue.find("Widget__c") is None:
             self.store.deploy(DEPLOYED)
-        self.ingest = IngestService(self.store, self.settings)
+        self.faults = Faults(self.settings.seed)
+        self.ingest = IngestService(self.store, self.settings, faults=self.faults)
 
     def __enter__(self) -> IngestOrg:
         return self

@@ -34,7 +34,7 @@ class Gate:
             return
         if path.startswith(f"{_DATA}/"):
             check_version(path.split("/")[3])
-        services.sessions.check(_session(scope))
+        services.sessions.check(session_of(scope))
         if not path.startswith(f"{_DATA}/"):
             await self._app(scope, receive, send)
             return
@@ -58,7 +58,7 @@ def _as_meant(scope: Scope) -> Scope:
     return {**scope, "path": path, "method": method}
 
 
-def _session(scope: Scope) -> str | None:
+def session_of(scope: Scope) -> str | None:
     """The access token, wherever the client put it (clients.md 2.4)."""
     headers = Headers(scope=scope)
     scheme, _, token = headers.get("authorization", "").partition(" ")

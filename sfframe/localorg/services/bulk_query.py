@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 
+from sfframe.localorg.faults import Faults
 from sfframe.localorg.services.bulk_query_rules import compile_bulk, result_columns
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.soql_sql import Statement
@@ -113,9 +114,11 @@ class BulkQueryService:
     Every answer is the JSON of bulk2.md as a dictionary with the keys in their order.
     """
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, faults: Faults | None = None) -> None:
         self._store = store
         self._settings = settings
+        self._faults = faults or Faults()
+        self._released: set[str] = set()
         self._jobs: dict[str, _Job] = {}
         self._changed = threading.Condition()
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="bulk-query")
@@ -218,6 +221,14 @@ class BulkQueryService:
         links = [{"resultUrl": f"{path}/results?locator={_locator(one)}"} for one in starts[:LINKS]]
         return {"resultPages": links, "nextRecordsUrl": following, "done": following is None}
 
+    def release(self, job_id: str) -> None:
+        """Let a job go on that a declared fault holds."""
+        with self._changed:
+            job = self._job(job_id)
+            self._released.add(job.id)
+            if job.state in _RUNNING and job.cursor is None:
+                self._futures[job.id] = self._workers.submit(self._run, job)
+
     def wait(self, job_id: str, seconds: float = 60.0) -> str:
         """Wait until the job has ended or the time is over; answers its state."""
         with self._changed:
@@ -245,9 +256,8 @@ class BulkQueryService:
         cursor = self._store.cursor()
         try:
             with self._changed:
-                if job.state != "UploadComplete":
+                if job.state not in _RUNNING or self._stays(job):
                     return
-                self._move(job, "InProgress")
                 job.cursor = cursor
             rows = self._write(cursor, job, path)
             with self._changed:
@@ -266,6 +276,16 @@ class BulkQueryService:
             cursor.close()
             if job.path is None:
                 path.unlink(missing_ok=True)
+
+    def _stays(self, job: _Job) -> bool:
+        """Begin the job; whether it goes no further, because a declared fault holds it or lets it fail."""
+        if job.state == "UploadComplete":
+            self._move(job, "InProgress")
+        trouble = self._faults.on_job(job.id, job.statement.obj.name, job.operation)
+        if trouble.fails_after is not None:
+            job.error = trouble.message
+            self._move(job, "Failed")
+        return trouble.fails_after is not None or (trouble.stuck_after is not None and job.id not in self._released)
 
     def _write(self, cursor: duckdb.DuckDBPyConnection, job: _Job, path: Path) -> int:
         """The rows as text into a Parquet file; row groups of a page's size make pages cheap to find."""

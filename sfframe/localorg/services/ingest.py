@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, get_args
 
 from sfframe.localorg.catalogue.model import ObjectDef
+from sfframe.localorg.faults import Faults, JobTrouble
 from sfframe.localorg.services import ingest_run, job_results, jobs
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.job_results import ResultFile
@@ -42,13 +43,21 @@ class IngestService:
     many there were; without it the jobs of this service count alone.
     """
 
-    def __init__(self, store: Store, settings: Settings, count_batches: Callable[[int], int] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        count_batches: Callable[[int], int] | None = None,
+        faults: Faults | None = None,
+    ) -> None:
         self._store = store
         self._settings = settings
+        self._faults = faults or Faults()
         # A file in the scratch directory dies with the process, one beside the org's file does not.
         beside = store.path.with_name(f"{store.path.name}.uploads") if store.path else None
         self._uploads = beside or store.scratch / "uploads"
         self._changed = threading.Condition()
+        self._held: set[str] = set()
         self._released: set[str] = set()
         self._closing = False
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -59,7 +68,7 @@ class IngestService:
             cursor.execute("SET checkpoint_threshold = '1GB'")
             unfinished = jobs.unfinished(cursor)
         self._around = ingest_run.Surroundings(
-            store, settings, self._tell, self._may_go_on, count_batches or self._count_own_batches
+            store, settings, self._tell, self._may_go_on, self._trouble, count_batches or self._count_own_batches
         )
         self._threads = [
             threading.Thread(target=self._work, name=f"ingest-{number}", daemon=True) for number in range(_WORKERS)
@@ -200,9 +209,9 @@ class IngestService:
         """Let a job go on that a setting holds, in UploadComplete or between two batches."""
         job = self._found(job_id)
         with self._changed:
-            waits = self._settings.hold_jobs and job.id not in self._released
+            waits = job.id in self._held or (self._settings.hold_jobs and job.id not in self._released)
+            self._held.discard(job.id)
             self._released.add(job.id)
-            self._changed.notify_all()
         if waits and not job.ended:
             self._waiting.put(job.id)
 
@@ -290,17 +299,21 @@ class IngestService:
                 ingest_run.run(self._around, job_id, self._upload(job_id))
 
     def _may_go_on(self, job: IngestJob) -> bool:
-        """Wait where a setting holds the job; false once the service closes."""
-        held = job.batches == self._settings.hold_after_batches
+        """False where the service closes and where something holds the job, which does not hold up other jobs."""
         with self._changed:
-            while held and not self._closing and job.id not in self._released and not self._found_ended(job.id):
-                self._changed.wait()
+            if job.batches == self._trouble(job).stuck_after and job.id not in self._released:
+                self._held.add(job.id)
+                return False
             return not self._closing
 
-    def _found_ended(self, job_id: str) -> bool:
-        with self._store.cursor() as cursor:
-            job = jobs.find(cursor, job_id)
-        return job is None or job.ended
+    def _trouble(self, job: IngestJob) -> JobTrouble:
+        """What the fault plan says of the job, and the settings where the plan says nothing."""
+        trouble, settings = self._faults.on_job(job.id, job.object, job.operation), self._settings
+        if trouble.stuck_after is None:
+            trouble = replace(trouble, stuck_after=settings.hold_after_batches)
+        if trouble.fails_after is None:
+            trouble = replace(trouble, fails_after=settings.job_fails_after_batches)
+        return trouble
 
     def _tell(self) -> None:
         with self._changed:

@@ -12,25 +12,26 @@ from pathlib import Path
 import duckdb
 
 from sfframe.localorg.catalogue.model import ObjectDef
+from sfframe.localorg.faults import JobTrouble
 from sfframe.localorg.services import columns, job_results, jobs, saving, upload_csv
 from sfframe.localorg.services.columns import Column, ColumnFault
 from sfframe.localorg.services.jobs import IngestJob
-from sfframe.localorg.services.task import Staged, Task
+from sfframe.localorg.services.task import Locks, Staged, Task
 from sfframe.localorg.services.upload_csv import DELIMITERS, Header, UploadFault
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store
 
 _LOG = logging.getLogger(__name__)
 _QUOTA = "ExceededQuota : ApiBatchItems Limit exceeded"
-_RETRIES = "InternalServerError : Retried more than 20 times"  # bulk2.md 6.2
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a run needs of the service.
 
-    ``changed`` is called after each change of the job. ``go_on`` is asked before each batch with the job as it is and
-    may wait; false leaves the job as it is, for the next start. ``count_batches`` counts batches of the day and answers
+    ``changed`` is called after each change of the job. ``go_on`` is asked before each batch with the job as it is;
+    false leaves it so, for the next start. ``trouble`` tells what a setting or a declared fault
+    does to the job. ``count_batches`` counts batches of the day and answers
     how many there were.
     """
 
@@ -38,6 +39,7 @@ class Surroundings:
     settings: Settings
     changed: Callable[[], None]
     go_on: Callable[[IngestJob], bool]
+    trouble: Callable[[IngestJob], JobTrouble]
     count_batches: Callable[[int], int]
 
 
@@ -71,7 +73,7 @@ class _Run:
 
 
 class _Stopped(Exception):
-    """The org is closing; the job stays as it is."""
+    """The org is closing, or something holds the job: it stays as it is."""
 
 
 def run(around: Surroundings, job_id: str, upload: Path) -> None:
@@ -154,10 +156,11 @@ def _save_batches(this: _Run, upload: _Upload) -> None:
             return
         if not this.around.go_on(job):
             raise _Stopped
-        if job.batches == settings.job_fails_after_batches:
-            raise UploadFault(_RETRIES)
+        trouble = this.around.trouble(job)
+        if job.batches == trouble.fails_after:
+            raise UploadFault(trouble.message)
         left = -(-(upload.rows - job.processed) // settings.batch_rows)
-        batches = min(left, _batches_at_once(settings, job))
+        batches = min(left, _batches_at_once(settings, trouble, job))
         batches -= max(this.around.count_batches(batches) - settings.daily_batches, 0)
         if batches <= 0:
             with this.store.writing:
@@ -167,9 +170,9 @@ def _save_batches(this: _Run, upload: _Upload) -> None:
         this.around.changed()
 
 
-def _batches_at_once(settings: Settings, job: IngestJob) -> int:
-    """How many batches one transaction may take without passing over a place where a setting wants to stop."""
-    stops = [settings.hold_after_batches, settings.job_fails_after_batches]
+def _batches_at_once(settings: Settings, trouble: JobTrouble, job: IngestJob) -> int:
+    """How many batches one transaction may take without passing over a place where it has to stop."""
+    stops = [trouble.stuck_after, trouble.fails_after]
     ahead = [stop - job.batches for stop in stops if stop is not None and stop > job.batches]
     return min([settings.batches_at_once, *ahead])
 
@@ -185,7 +188,7 @@ def _save_some(this: _Run, upload: _Upload, batches: int) -> None:
         last = job.processed + batches * this.around.settings.batch_rows
         rows = f"(SELECT * FROM {upload.relation} WHERE record > {job.processed} AND record <= {last})"
         key = upload.obj.field(job.external_id_field) if job.external_id_field else None
-        task = Task(store, upload.obj, job.operation, Staged(rows, upload.columns), key)
+        task = Task(store, upload.obj, job.operation, Staged(rows, upload.columns), key, _locks(this, job))
         with _transaction(cursor):
             saved = saving.save(task, cursor)
             job_results.keep(cursor, job, upload.header, upload.columns, saved)
@@ -199,6 +202,13 @@ def _save_some(this: _Run, upload: _Upload, batches: int) -> None:
                 modstamp=store.now(),
             )
             jobs.change(cursor, job)
+
+
+def _locks(this: _Run, job: IngestJob) -> Locks | None:
+    """Which rows of the next batches are locked, where a setting or a fault wants any."""
+    settings, share = this.around.settings, this.around.trouble(job).locked_share
+    batch_rows = settings.batch_rows if settings.parallel_batches_lock_parents else None
+    return Locks(share, settings.seed, batch_rows) if share or batch_rows else None
 
 
 def _end(this: _Run, state: str, error_message: str | None = None) -> None:

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 
 import duckdb
 
-from sfframe.localorg.services import checks, coercion, deleting, lookups, matching, permissions, uniqueness, writing
+from sfframe.localorg.services import (
+    checks,
+    coercion,
+    deleting,
+    locks,
+    lookups,
+    matching,
+    permissions,
+    uniqueness,
+    writing,
+)
 from sfframe.localorg.services.columns import Column
 from sfframe.localorg.services.problems import first_of, literal
 from sfframe.localorg.services.task import Task
@@ -42,6 +52,7 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
         first_number = task.store.next_counter(cursor, task.prefix, highest - lowest + 1)
         number = f"b.record + {first_number - lowest}"
     cursor.execute(_rows_table(task, number))
+    locks.refuse_locked(task, cursor)
     if task.deletes:
         deleting.delete_rows(task, cursor)
     else:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from sfframe.localorg.faults import Faults
 from sfframe.localorg.services.auth import Auth
 from sfframe.localorg.services.bulk_query import BulkQueryService
 from sfframe.localorg.services.describes import Describes
+from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.grants import Grants
 from sfframe.localorg.services.identity import Identity
 from sfframe.localorg.services.ingest import IngestService
 from sfframe.localorg.services.limits import Limits
 from sfframe.localorg.services.query import QueryService
+from sfframe.localorg.services.request_log import RequestLog
+from sfframe.localorg.store import snapshots
 from sfframe.localorg.store.settings import Settings
+from sfframe.localorg.store.snapshots import Snapshot
 from sfframe.localorg.store.store import Store
 
 
@@ -20,6 +27,8 @@ class Services:
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store = store
         self.settings = settings
+        self.faults = Faults(settings.seed)
+        self.request_log = RequestLog()
         self.sessions = Auth(store)
         self.identity = Identity(store)
         self.grants = Grants(self.sessions, self.identity)
@@ -29,10 +38,28 @@ class Services:
 
     def reset(self) -> None:
         """Forget all rows, jobs and locators; definitions, sessions and counted calls stay."""
+        self._renew(self.store.reset)
+
+    def snapshot(self) -> Snapshot:
+        """A copy of all rows."""
+        return snapshots.take(self.store)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """The rows of a snapshot; jobs and locators are forgotten."""
+        self._renew(lambda: snapshots.bring_back(self.store, snapshot))
+
+    def _renew(self, change: Callable[[], None]) -> None:
         self.close()
         self.ingest.forget()
-        self.store.reset()
+        change()
         self._open()
+
+    def release(self, job_id: str) -> None:
+        """Let a bulk job go on that a setting or a fault holds."""
+        try:
+            self.bulk_query.release(job_id)
+        except ServiceError:
+            self.ingest.release(job_id)
 
     def close(self) -> None:
         """End the jobs that run; the store stays open."""
@@ -41,5 +68,5 @@ class Services:
 
     def _open(self) -> None:
         self.query = QueryService(self.store, self.settings)
-        self.bulk_query = BulkQueryService(self.store, self.settings)
-        self.ingest = IngestService(self.store, self.settings, self.limits.count_batches)
+        self.bulk_query = BulkQueryService(self.store, self.settings, self.faults)
+        self.ingest = IngestService(self.store, self.settings, self.limits.count_batches, self.faults)

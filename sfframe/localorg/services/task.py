@@ -26,6 +26,19 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True)
+class Locks:
+    """Rows that cannot be locked: ``share`` of them, drawn by ``seed``.
+
+    With ``batch_rows`` the save is a run of parallel batches of so many rows, numbered from record 1: who comes later
+    to a parent finds it locked by the batch that came first.
+    """
+
+    share: float = 0.0
+    seed: int = 0
+    batch_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """What is done to which object with which rows; ``external_id`` is the field that an upsert goes by (or Id)."""
 
@@ -34,6 +47,7 @@ class Task:
     operation: Operation
     staged: Staged
     external_id: FieldDef | None = None
+    locks: Locks | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -23,3 +23,10 @@ class Settings:
     hold_jobs: bool = False  # ingest jobs wait in UploadComplete until they are released
     hold_after_batches: int | None = None  # ingest jobs wait in InProgress behind so many batches until released
     job_fails_after_batches: int | None = None  # ingest jobs fail behind so many batches, the rest stays unprocessed
+    parallel_batches_lock_parents: bool = False  # of one transaction's batches: rows whose parent an earlier one has
+
+    def __post_init__(self) -> None:
+        if self.time_zone not in {"GMT", "UTC"}:
+            zoneinfo.ZoneInfo(self.time_zone)  # raises ZoneInfoNotFoundError, a KeyError that names the zone
+        if not 1 <= self.fiscal_year_start_month <= 12:
+            raise ValueError(f"fiscal_year_start_month is {self.fiscal_year_start_month}. Give a month from 1 to 12.")

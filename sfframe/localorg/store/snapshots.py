@@ -1,0 +1,55 @@
+"""Snapshots: the rows of an org set aside and brought back, for tests that share one org."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import duckdb
+
+from sfframe.localorg.store.store import Store
+
+_COUNTERS = "org.counters"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where the copies lie: a schema of the database in memory, also for an org in a file, which keeps none of them."""
+
+    schema: str
+    tables: tuple[str, ...]
+
+
+_numbers = itertools.count(1)
+
+
+def take(store: Store) -> Snapshot:
+    """Copy all tables that have rows."""
+    with store.writing, store.cursor() as cursor:
+        tables = (_COUNTERS, *_filled(store, cursor))
+        schema = f"memory.snapshot_{next(_numbers)}"
+        cursor.execute(f"CREATE SCHEMA {schema}")
+        for at, table in enumerate(tables):
+            cursor.execute(f"CREATE TABLE {schema}.t{at} AS FROM {table}")
+    return Snapshot(schema, tables)
+
+
+def bring_back(store: Store, snapshot: Snapshot) -> None:
+    """Make the rows those of the snapshot; columns that came later are empty then."""
+    with store.writing, store.cursor() as cursor:
+        cursor.execute("BEGIN")
+        try:
+            for table in {_COUNTERS, *_filled(store, cursor), *snapshot.tables}:
+                cursor.execute(f"DELETE FROM {table}")
+            for at, table in enumerate(snapshot.tables):
+                cursor.execute(f"INSERT INTO {table} BY NAME FROM {snapshot.schema}.t{at}")
+            cursor.execute("COMMIT")
+        except BaseException:
+            cursor.execute("ROLLBACK")
+            raise
+
+
+def _filled(store: Store, cursor: duckdb.DuckDBPyConnection) -> list[str]:
+    tables = [store.table(obj) for obj in store.catalogue.objects.values()]
+    looked = " UNION ALL ".join(f"(SELECT {at} AS at_ FROM {table} LIMIT 1)" for at, table in enumerate(tables))
+    return [tables[at] for (at,) in cursor.execute(looked).fetchall()]
