@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from dataclasses import dataclass
 
 
@@ -17,6 +18,8 @@ class Settings:
     daily_api_requests: int = 100_000
     daily_batches: int = 15_000  # bulk2.md 5
     session_seconds: float = 7_200  # since the last use (rest.md 1.2)
+    time_zone: str = "GMT"  # of the org's user: an IANA name; date literals name its days (rest.md 13.2)
+    fiscal_year_start_month: int = 1  # rest.md 13.2
     sandbox: bool = True
     hard_delete_allowed: bool = True
     batches_at_once: int = 25  # saved by one transaction, where none of the settings below wants to stop sooner
