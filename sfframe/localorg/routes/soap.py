@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sfframe.localorg.routes.answers import host_of, services_of
-from sfframe.localorg.routes.xml_body import RefusedXml, child, local_name, read_xml, text_of
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.versions import NEWEST, OLDEST
+from sfframe.localorg.services.xml_body import RefusedXml, child, local_name, read_xml, text_of
 
 NEWEST_LOGIN = 64  # rest.md 3, clients.md 2.16: login() is gone from 65.0 on
 _KINDS = {"u": "partner", "c": "enterprise"}
