@@ -3,6 +3,7 @@
 from sfframe.localorg.faults import Fault, Faults
 from sfframe.localorg.local_org import Credentials, LocalOrg
 from sfframe.localorg.store.settings import Settings
+from sfframe.localorg.store.snapshots import Snapshot
 from sfframe.localorg.store.store import OrgFileUnusable
 
-__all__ = ["Credentials", "Fault", "Faults", "LocalOrg", "OrgFileUnusable", "Settings"]
+__all__ = ["Credentials", "Fault", "Faults", "LocalOrg", "OrgFileUnusable", "Settings", "Snapshot"]

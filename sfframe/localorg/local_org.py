@@ -12,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sfframe.localorg.catalogue.catalogue import Catalogue
+from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.catalogue.types import COMPOUND_TYPES
 from sfframe.localorg.faults import Faults
 from sfframe.localorg.server import Server
@@ -104,6 +105,22 @@ class LocalOrg:
         """Remove all rows, jobs and open queries. Definitions, sessions and the org's own user stay."""
         self._services.reset()
 
+    def insert(self, name: str, rows: pl.DataFrame) -> list[str]:
+        """Put rows into an object without any API call; answers their ids in the order of the rows.
+
+        Columns are fields or, for parents, relationships with an external id (``Parent__r.Ext__c``). The org's rules
+        hold, declared faults do not. A null leaves the field to its default. All rows go in or none: raises KeyError
+        for an unknown object, ValueError for an unknown column and for rows that are refused, naming the first ones.
+
+        >>> import polars as pl
+        >>> from sfframe.localorg import LocalOrg
+        >>> with LocalOrg() as org:
+        ...     acme, apex = org.insert("Account", pl.DataFrame({"Name": ["Acme", "Apex"]}))
+        ...     org.table("Account")["Name"].to_list()
+        ['Acme', 'Apex']
+        """
+        return self._services.insert(self._object(name), rows)
+
     def snapshot(self) -> Snapshot:
         """All rows as they are now, to be brought back by ``restore`` as often as needed; costs a copy of them.
 
@@ -146,6 +163,10 @@ class LocalOrg:
         )
         return pl.DataFrame([asdict(one) for one in self._services.request_log.requests()], schema=schema)
 
+    def clear_request_log(self) -> None:
+        """Forget all requests so far."""
+        self._services.request_log.clear()
+
     def table(self, name: str, *, deleted: bool = False) -> pl.DataFrame:
         """All rows of an object in the order of their ids; with ``deleted=True`` also those in the recycle bin.
 
@@ -154,15 +175,19 @@ class LocalOrg:
         """
         import polars as pl
 
-        obj = self._store.catalogue.find(name)
-        if obj is None:
-            raise KeyError(f"The org has no object {name}. Deploy it, or correct the name.")
+        obj = self._object(name)
         fields = [one for one in obj if one.type not in COMPOUND_TYPES]
         condition = "" if deleted or obj.field("IsDeleted") is None else ' WHERE "IsDeleted" IS NOT TRUE'
         columns = ", ".join(quoted(one.name) for one in fields)
         frame = self.sql(f'SELECT {columns} FROM {self._store.table(obj)}{condition} ORDER BY "Id"')
         moments = [one.name for one in fields if one.type == "datetime"]
         return frame.with_columns(pl.col(moments).cast(pl.Datetime("ms")).dt.replace_time_zone("UTC"))
+
+    def _object(self, name: str) -> ObjectDef:
+        obj = self._store.catalogue.find(name)
+        if obj is None:
+            raise KeyError(f"The org has no object {name}. Deploy it, or correct the name.")
+        return obj
 
     def sql(self, query: str) -> pl.DataFrame:
         """The result of a DuckDB query over the tables of the schema ``data``, such as ``data."Account"``."""

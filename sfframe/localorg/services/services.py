@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.faults import Faults
+from sfframe.localorg.services import seeding
 from sfframe.localorg.services.auth import Auth
 from sfframe.localorg.services.bulk_query import BulkQueryService
 from sfframe.localorg.services.describes import Describes
@@ -19,6 +22,9 @@ from sfframe.localorg.store import snapshots
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.snapshots import Snapshot
 from sfframe.localorg.store.store import Store
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Services:
@@ -39,6 +45,10 @@ class Services:
     def reset(self) -> None:
         """Forget all rows, jobs and locators; definitions, sessions and counted calls stay."""
         self._renew(self.store.reset)
+
+    def insert(self, obj: ObjectDef, rows: pl.DataFrame) -> list[str]:
+        """Insert the rows of a frame; see seeding.insert."""
+        return seeding.insert(self.store, obj, rows)
 
     def snapshot(self) -> Snapshot:
         """A copy of all rows."""
