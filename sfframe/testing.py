@@ -14,6 +14,8 @@ and ask for them by name::
 ``local_org`` is one org per test run whose rows are brought back to where they were after each test, so that tests may
 come in any order. To prepare it for a whole suite (deploy objects, seed rows), define a fixture ``local_org_setup``
 with scope "session": it answers a function that is called with the new org.
+
+PYTEST_DONT_REWRITE (a ``conftest.py`` may import from here too, before pytest loads this as a plugin)
 """
 
 from __future__ import annotations
