@@ -98,7 +98,6 @@ def test_deleted_rows_come_with_query_all_only(rows: StoppedStore, queries: Quer
         "records": [],
     }
     assert json.loads(queries.query("SELECT COUNT() FROM Account", VERSION, all_rows=True))["totalSize"] == 4
-    assert json.loads(queries.query("SELECT Id FROM Account ALL ROWS", VERSION))["totalSize"] == 4
 
 
 def test_count_obeys_limit(rows: StoppedStore, queries: QueryService):

@@ -277,8 +277,8 @@ def test_a_wrong_query_is_refused_in_the_services_words(queries: QueryService, t
         ("SELECT Id FROM Account WHERE Name = :x", "MALFORMED_QUERY", "Bind variables only allowed in Apex code"),
         (
             "SELECT TYPEOF Owner WHEN User THEN Id END FROM Account",
-            "MALFORMED_QUERY",
-            "The embedded org does not do TYPEOF yet",
+            "INVALID_FIELD",
+            "TYPEOF can only be used with polymorphic relationships, and 'Owner' is none",
         ),
         ("SELECT Name n FROM Account", "MALFORMED_QUERY", "only aggregate expressions use field aliasing"),
     ],

@@ -19,7 +19,7 @@ _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _CUSTOM_OBJECT = """
 object Custom__c a00 "Record" "Records"
 @id
-@owner
+OwnerId  >Group|User~Owner  CUD  polymorphic nofls
 @deleted
 Name  string(80)  CUND  name lookup nofls
 @stamps

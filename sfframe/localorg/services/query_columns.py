@@ -6,7 +6,7 @@ from typing import Any
 
 from sfframe.localorg.catalogue.model import FieldDef
 from sfframe.localorg.services.soql_aggregate import is_aggregate
-from sfframe.localorg.services.soql_shape import Children, Compound, Leaf, Record
+from sfframe.localorg.services.soql_shape import Branches, Children, Compound, Leaf, Record
 from sfframe.localorg.services.soql_sql import Statement
 from sfframe.localorg.services.soql_values import NUMBER_TYPES
 
@@ -41,7 +41,11 @@ def column_metadata(statement: Statement) -> dict[str, Any]:
     }
 
 
-def _column(item: Leaf | Compound | Children | Record, *, aggregate: bool = False) -> dict[str, Any]:
+def _column(item: Leaf | Compound | Children | Branches | Record, *, aggregate: bool = False) -> dict[str, Any]:
+    if isinstance(item, Branches):
+        by_name = {one.name: one for record in item.records for one in record.items}
+        joined = [_column(one) for one in by_name.values()]
+        return _described(item.name, None, aggregate=False, foreign_key=item.foreign_key, joined=joined)
     if isinstance(item, Children | Record):
         inner = item.record if isinstance(item, Children) else item
         foreign_key = None if isinstance(item, Children) else item.foreign_key

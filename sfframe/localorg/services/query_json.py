@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sfframe.localorg.services.soql_shape import Children, Compound, Leaf, Record
+from sfframe.localorg.services.soql_shape import Branches, Children, Compound, Leaf, Record
 from sfframe.localorg.services.soql_values import quoted_text
 
 
@@ -26,9 +26,11 @@ def record_sql(record: Record, version: str) -> str:
         elif isinstance(item, Compound):
             pieces.append(_compound(item, record, version))
         elif isinstance(item, Children):
-            pieces.append(f"coalesce(c{item.column}, 'null')")
+            pieces.append(f"coalesce(c{item.column}.text, 'null')")
         else:
-            pieces.append(f"CASE WHEN c{item.id_column} IS NULL THEN 'null' ELSE {record_sql(item, version)} END")
+            records = item.records if isinstance(item, Branches) else (item,)
+            cases = [f"WHEN c{one.id_column} IS NOT NULL THEN {record_sql(one, version)}" for one in records]
+            pieces.append(f"CASE {' '.join(cases)} ELSE 'null' END")
     pieces.append("'}'")
     return f"concat({', '.join(pieces)})"
 

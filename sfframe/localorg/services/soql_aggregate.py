@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfframe.localorg.catalogue.model import FieldDef
-from sfframe.localorg.services.soql_functions import column_of
+from sfframe.localorg.services.soql_functions import NAMED_LIKE_THEIR_FIELD, column_of, formatted
 from sfframe.localorg.services.soql_names import Column, Names
 from sfframe.localorg.services.soql_shape import Shape
 from sfframe.localorg.services.soql_values import NUMBER_TYPES
 from sfframe.localorg.services.soql_where import Where, order_key
 from sfframe.localorg.store.store import COMPOUND_TYPES
-from sfframe.soql import Call, Path, Query, Selected, expression_text
+from sfframe.soql import Call, Path, Query, Selected, Value, expression_text
 
 AGGREGATES = frozenset({"COUNT", "COUNT_DISTINCT", "MIN", "MAX", "SUM", "AVG"})
 _WITHOUT_EXTREMES = frozenset({"boolean", "time", "multipicklist", "base64", *COMPOUND_TYPES})
@@ -30,10 +30,10 @@ class Aggregate:
 def is_aggregate(query: Query) -> bool:
     """Does the query group, or select an aggregate other than a lone ``COUNT()``?"""
     selected = (item.expr for item in query.select if isinstance(item, Selected))
-    return query.group_by is not None or any(_is_aggregate_call(one) for one in selected)
+    return query.group_by is not None or any(_contains_aggregate(one) for one in selected)
 
 
-def compile_aggregate(names: Names, query: Query, where: Where) -> Aggregate:
+def compile_aggregate(names: Names, query: Query) -> Aggregate:
     """The parts of an aggregate query."""
     if query.group_by is None and query.limit is not None:
         problem = "Non-grouped query that uses overall aggregate functions cannot also use LIMIT"
@@ -46,7 +46,7 @@ def compile_aggregate(names: Names, query: Query, where: Where) -> Aggregate:
             problem = "only fields and functions can be selected in an aggregate query"
             raise names.refusal("MALFORMED_QUERY", query.source.at, problem)
         column = grouped.column(item.expr)
-        name = item.alias or (f"expr{grouped.unnamed()}" if isinstance(item.expr, Call) else column.field.name)
+        name = item.alias or (column.field.name if _keeps_its_name(item.expr) else f"expr{grouped.unnamed()}")
         if any(one.name.casefold() == name.casefold() for one in shape.record.items):
             raise names.refusal("MALFORMED_QUERY", item.expr.at, f"duplicate alias: {name}")
         grouped.aliases[name.casefold()] = column
@@ -54,7 +54,7 @@ def compile_aggregate(names: Names, query: Query, where: Where) -> Aggregate:
         outputs.append(column)
     tail = grouped.group_sql()
     if query.having is not None:
-        tail += f" HAVING {Where(names, where.today, where.subselect, grouped.column).sql(query.having)}"
+        tail += f" HAVING {Where(names, None, grouped.column).sql(query.having)}"
     return Aggregate(shape, outputs, tail, grouped.order_sql())
 
 
@@ -87,6 +87,8 @@ class _Grouped:
         if isinstance(expr, Call):
             if _is_aggregate_call(expr):
                 return self._aggregate(expr)
+            if expr.name.upper() == "FORMAT" and len(expr.args) == 1 and isinstance(expr.args[0], Call):
+                return formatted(self.names, self.column(expr.args[0]))
             if expr.name.upper() == "GROUPING" and len(expr.args) == 1 and isinstance(expr.args[0], Path):
                 inner = self.column(expr.args[0])
                 return Column(f"grouping({inner.sql})", _made(expr, "int"))
@@ -148,9 +150,22 @@ class _Grouped:
         return order_key(column) if column in self._groups else [column.sql]
 
 
-def _is_aggregate_call(expr: Path | Call) -> bool:
+def _is_aggregate_call(expr: Path | Call | Value) -> bool:
     return isinstance(expr, Call) and expr.name.upper() in AGGREGATES
 
 
+def _contains_aggregate(expr: Path | Call | Value) -> bool:
+    """An aggregate, or one inside of FORMAT()."""
+    return isinstance(expr, Call) and (_is_aggregate_call(expr) or any(_contains_aggregate(one) for one in expr.args))
+
+
+def _keeps_its_name(expr: Path | Call) -> bool:
+    """Is the value called like its field where it has no alias?"""
+    while isinstance(expr, Call) and expr.name.upper() in NAMED_LIKE_THEIR_FIELD and isinstance(expr.args[0], Call):
+        expr = expr.args[0]
+    return isinstance(expr, Path) or expr.name.upper() in NAMED_LIKE_THEIR_FIELD
+
+
 def _made(call: Call, kind: str) -> FieldDef:
-    return FieldDef(name=expression_text(call), label=call.name, type=kind)
+    # The name is what columns=true shows: avg(Amount) (rest.md 5).
+    return FieldDef(name=expression_text(replace(call, name=call.name.lower())), label=call.name, type=kind)

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.services.errors import ServiceError
+from sfframe.localorg.services.user_clock import UserClock
 from sfframe.localorg.store.store import COMPOUND_TYPES, Store, quoted
 from sfframe.soql import Path, Source, excerpt
 
 MAX_LEVELS = 5  # rest.md 13.4
+MAX_RELATIONSHIPS = 55  # rest.md 13.4
 _NAMED = "Please reference your WSDL or the describe call for the appropriate names."
 
 # The fields of the object Name, as which a polymorphic parent appears (rest.md 5).
@@ -83,18 +85,24 @@ class Names:
         self, store: Store, text: str, obj: ObjectDef, source: Source, related: tuple[Source, ...], *, level: int
     ) -> None:
         self.store = store
+        self.clock = UserClock.of(store)
         self.text = text
         self.obj = obj
         self.level = level
+        self.is_semi_join = False
         self.alias = f"r{level}"
         self._parents: dict[tuple[str, ...], Parent] = {}
         self._joins: list[str] = []
+        self._branches: list[tuple[Names, str]] = []
         self._aliases: dict[str, tuple[str, ...]] = {}
         if source.alias:
             self._aliases[source.alias.casefold()] = ()
         for one in related:
             path = self._expanded(tuple(one.name.split(".")))
-            self._aliases[(one.alias or path[-1]).casefold()] = path
+            alias = one.alias or path[-1]
+            if alias.casefold() in self._aliases:
+                raise self.refusal("MALFORMED_QUERY", one.at, f"duplicate alias: {alias}")
+            self._aliases[alias.casefold()] = path
 
     def refusal(self, code: str, at: int, problem: str) -> ServiceError:
         """The error that points at the offset ``at`` of the query (rest.md 12)."""
@@ -102,7 +110,32 @@ class Names:
 
     def source_sql(self) -> str:
         """The FROM clause; complete only after all paths are resolved."""
-        return " ".join([f"FROM {self.store.table(self.obj)} AS {self.alias}", *self._joins])
+        return f"FROM {self.store.table(self.obj)} AS {self.alias} {self.joins_sql()}".rstrip()
+
+    def joins_sql(self) -> str:
+        """The parents' part of the FROM clause."""
+        joins = list(self._joins)
+        for branch, reference_sql in self._branches:
+            rows = self.store.table(branch.obj)
+            joins.append(f'LEFT JOIN {rows} AS {branch.alias} ON {branch.alias}."Id" = {reference_sql}')
+            joins.append(branch.joins_sql())
+        return " ".join(one for one in joins if one)
+
+    def branch(self, obj: ObjectDef, reference: Column, *, level: int) -> Names:
+        """The names of the parents that are ``obj``, where the field ``reference`` points at several objects."""
+        made = Names(self.store, self.text, obj, Source(obj.name), (), level=level)
+        self._branches.append((made, reference.sql))
+        return made
+
+    def reference(self, path: Path) -> Column:
+        """The field behind a relationship path: ``OwnerId`` of ``Owner``."""
+        *relationships, name = self._expanded(path.parts)
+        parents = tuple(self._parent(tuple(relationships[: depth + 1]), path.at) for depth in range(len(relationships)))
+        obj, alias = (parents[-1].obj, parents[-1].alias) if parents else (self.obj, self.alias)
+        field = obj.relationship(name)
+        if field is None:
+            raise unknown_relationship(self.text, name, path.at, child=False)
+        return Column(f"{alias}.{quoted(field.name)}", field, parents, alias)
 
     def column(self, path: Path) -> Column:
         """The column of a field path; compound fields are found too, though they have no SQL."""
@@ -148,6 +181,9 @@ class Names:
         targets = [found for name in field.reference_to if (found := self.store.catalogue.find(name))] if field else []
         if field is None or not targets:
             raise unknown_relationship(self.text, path[-1], at, child=False)
+        if len(self._parents) == MAX_RELATIONSHIPS:
+            problem = f"a query may follow at most {MAX_RELATIONSHIPS} child-to-parent relationships"
+            raise self.refusal("MALFORMED_QUERY", at, problem)
         new = f"p{self.level}_{len(self._parents)}"
         if field.polymorphic or len(field.reference_to) > 1:
             name_object, rows = _name_object(self.store, targets)

@@ -30,11 +30,23 @@ class Compound:
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """A child sub-query; its column holds the JSON of the whole answer, ``record`` is what stands in there."""
+    """A child sub-query; its column holds ``text``, the JSON of the whole answer, and ``rows``, how many there are.
+
+    ``record`` is what stands in there.
+    """
 
     name: str
     column: int
     record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Branches:
+    """A TYPEOF: the first of the records that is there, each of another object."""
+
+    name: str
+    foreign_key: str
+    records: tuple[Record, ...]
 
 
 @dataclass(slots=True)
@@ -50,15 +62,18 @@ class Record:
     id_column: int | None
     own_type: int | None = None
     foreign_key: str | None = None
-    items: list[Leaf | Compound | Children | Record] = dataclasses.field(default_factory=list)
+    items: list[Leaf | Compound | Children | Branches | Record] = dataclasses.field(default_factory=list)
 
 
 class Shape:
-    """The columns of one SELECT and the record that they make up; columns that are needed twice are there once."""
+    """The columns of one SELECT and the record that they make up; columns that are needed twice are there once.
 
-    def __init__(self, names: Names, type_name: str, id_sql: str | None) -> None:
+    The record of a TYPEOF's branch puts its columns among those of the query.
+    """
+
+    def __init__(self, names: Names, type_name: str, id_sql: str | None, columns: list[str] | None = None) -> None:
         self.names = names
-        self.columns: list[str] = []
+        self.columns: list[str] = [] if columns is None else columns
         self.record = Record("", type_name, None if id_sql is None else self.place(id_sql))
         self._records: dict[tuple[str, ...], Record] = {(): self.record}
         self._selected: set[str] = set()
@@ -97,6 +112,13 @@ class Shape:
             raise self.names.refusal("MALFORMED_QUERY", at, f"duplicate alias: {name}")
         self._selected.add(name.casefold())
         self.record.items.append(Children(name, self.place(sql), record))
+
+    def add_branches(self, branches: Branches, at: int) -> None:
+        """Select a TYPEOF."""
+        if branches.name.casefold() in self._selected:
+            raise self.names.refusal("INVALID_FIELD", at, f"duplicate field selected: {branches.name}")
+        self._selected.add(branches.name.casefold())
+        self.record.items.append(branches)
 
     def _parent(self, below: Record, path: tuple[Parent, ...], parent: Parent) -> Record:
         key = tuple(one.name for one in path)

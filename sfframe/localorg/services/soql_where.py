@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 
-from sfframe.localorg.services.date_literals import days_of
 from sfframe.localorg.services.soql_functions import column_of
 from sfframe.localorg.services.soql_names import Column, Names
 from sfframe.localorg.services.soql_values import (
@@ -25,35 +23,59 @@ _NO_ORDER = frozenset({"boolean", "multipicklist"})
 _NO_LIKE = frozenset({*ID_TYPES, "multipicklist", "boolean", "int", "long", "double", "currency", "percent", "time"})
 
 
+MAX_STRING = 4_000  # characters of a string in WHERE (rest.md 13.1)
+# Guesses but for convertCurrency (rest.md 13.5): what has no meaning as a filter.
+_NOT_IN_WHERE = frozenset({"CONVERTCURRENCY", "FORMAT", "GROUPING"})
+
+SemiJoin = Callable[[Column, Membership, Query], str]
+
+
 class Where:
-    """Compiles conditions over ``names``. ``subselect`` turns the SELECT of a semi-join into SQL of one column."""
+    """Compiles conditions over ``names``.
+
+    ``semi_join`` turns the sub-select of a semi-join into SQL of one column; without it there may be none.
+    """
 
     def __init__(
         self,
         names: Names,
-        today: dt.date,
-        subselect: Callable[[Query], str],
+        semi_join: SemiJoin | None,
         resolve: Callable[[Path | Call], Column] | None = None,
     ) -> None:
         self.names = names
-        self.today = today
-        self.subselect = subselect
+        self.semi_join = semi_join
         self.resolve = resolve or (lambda expr: column_of(names, expr))
 
-    def sql(self, condition: Condition, *, negated: bool = False) -> str:
-        """The condition as SQL. Inside a negation it is never null: NOT matches rows without a value."""
+    def sql(self, condition: Condition, *, negated: bool = False, nested: bool = False) -> str:
+        """The condition as SQL. Inside a negation it is never null: NOT matches rows without a value.
+
+        ``nested`` says that it stands below an OR or a NOT, where no semi-join may be.
+        """
         if isinstance(condition, Logic):
-            return "(" + f" {condition.op} ".join(self.sql(one, negated=negated) for one in condition.terms) + ")"
+            below = nested or condition.op == "OR"
+            terms = [self.sql(one, negated=negated, nested=below) for one in condition.terms]
+            return "(" + f" {condition.op} ".join(terms) + ")"
         if isinstance(condition, Negation):
-            return f"(NOT {self.sql(condition.term, negated=True)})"
+            return f"(NOT {self.sql(condition.term, negated=True, nested=True)})"
+        if nested and isinstance(condition, Membership) and isinstance(condition.values, Query):
+            problem = (
+                "Semi join sub-selects are only allowed at the top level WHERE expressions and not in nested WHERE "
+                "expressions."
+            )
+            raise self.names.refusal("MALFORMED_QUERY", condition.at, problem)
         column = self._filterable(condition.left)
         if isinstance(condition, Comparison):
+            is_distance = isinstance(condition.left, Call) and condition.left.name.upper() == "DISTANCE"
+            if is_distance and condition.op not in {"<", ">"}:  # rest.md 13.5
+                raise self._wrong_operator(column, condition.at)
             sql = self.comparison(column, condition.op, condition.right, condition.at)
         else:
             sql = self.membership(column, condition)
         return f"coalesce({sql}, false)" if negated else sql
 
     def _filterable(self, expr: Path | Call) -> Column:
+        if isinstance(expr, Call) and expr.name.upper() in _NOT_IN_WHERE:
+            raise self.names.refusal("MALFORMED_QUERY", expr.at, f"{expr.name} can not be used in a filter")
         column = self.resolve(expr)
         if not column.field.filterable or column.field.type in COMPOUND_TYPES:
             problem = f"field '{column.field.name}' can not be filtered in a query call"
@@ -75,12 +97,18 @@ class Where:
             return self._null(column, op)
         if value.kind == "date_literal":
             return self._days(column, op, value, at)
-        right = literal(self.names, column, value, at)
+        right = self._literal(column, value, at)
         if kind == "multipicklist":
             left, right = _parts(column, column.sql), _parts(column, quoted_text(value.text))
             return f"{left} {'=' if op == '=' else 'IS DISTINCT FROM'} {right}"
         left = self._compared(column)
         return f"{left} IS DISTINCT FROM {right}" if op == "!=" else f"{left} {op} {right}"
+
+    def _literal(self, column: Column, value: Value, at: int) -> str:
+        if value.kind == "string" and len(value.text) > MAX_STRING:
+            problem = f"Maximum length of criteria in where clause is {MAX_STRING} characters."
+            raise self.names.refusal("MALFORMED_QUERY", value.at, problem)
+        return literal(self.names, column, value, at)
 
     def _compared(self, column: Column) -> str:
         """The column in the form in which it is compared; a boolean without a value is false."""
@@ -108,10 +136,9 @@ class Where:
         if column.field.type not in DAY_TYPES:
             raise wrong_type(self.names, column, at)
         try:
-            first, end = days_of(value.text, value.n, self.today)
+            start_sql, end_sql = self.names.clock.days_sql(value.text, value.n, column.field.type)
         except OverflowError as error:
             raise self.names.refusal("MALFORMED_QUERY", value.at, f"Invalid date: {value.text}") from error
-        start_sql, end_sql = f"DATE '{first.isoformat()}'", f"DATE '{end.isoformat()}'"
         inside = f"({column.sql} >= {start_sql} AND {column.sql} < {end_sql})"
         return {
             "=": inside,
@@ -127,7 +154,10 @@ class Where:
         if condition.op in {"INCLUDES", "EXCLUDES"}:
             return self._picks(column, condition)
         if isinstance(condition.values, Query):
-            members = self.subselect(condition.values)
+            if self.semi_join is None:
+                problem = "Semi join sub-selects are not allowed in a HAVING clause"
+                raise self.names.refusal("MALFORMED_QUERY", condition.at, problem)
+            members = self.semi_join(column, condition, condition.values)
             inside = f"{column.sql} IN ({members})"
             return inside if condition.op == "IN" else f"({column.sql} IS NULL OR NOT {inside})"
         inside = self._in_list(column, condition.values, condition.at)
@@ -139,7 +169,7 @@ class Where:
         if column.field.type == "multipicklist" or any(one.kind == "date_literal" for one in listed):
             alternatives += [self.comparison(column, "=", one, at) for one in listed]
         elif listed:
-            members = ", ".join(literal(self.names, column, one, at) for one in listed)
+            members = ", ".join(self._literal(column, one, at) for one in listed)
             alternatives.append(f"{self._compared(column)} IN ({members})")
         return f"({' OR '.join(alternatives)})"
 
@@ -152,7 +182,7 @@ class Where:
             if is_null(value):
                 alternatives.append(self._null(column, "="))
                 continue
-            literal(self.names, column, value, condition.at)
+            self._literal(column, value, condition.at)
             wanted = _parts(column, quoted_text(value.text))
             alternatives.append(f"list_has_all({_parts(column, column.sql)}, {wanted})")
         inside = f"({' OR '.join(alternatives)})"
