@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,8 +135,48 @@ def test_our_own_describes_can_be_deployed_and_say_the_same() -> None:
 
 
 def test_a_described_standard_object_that_is_new_takes_its_known_prefix() -> None:
-    lead = deployed({"name": "Lead", "fields": [{"name": "Company", "type": "string", "nillable": False}]})
-    assert (lead.key_prefix, lead.custom) == ("00Q", False)
+    quote = deployed({"name": "Quote", "fields": [{"name": "Name", "type": "string", "nillable": False}]})
+    assert (quote.key_prefix, quote.custom) == ("0Q0", False)
+
+
+def test_what_only_the_parents_describe_says_of_a_child_is_taken_over() -> None:
+    children = [
+        {"childSObject": "Part__c", "field": "Machine__c", "relationshipName": "Spares__r", "cascadeDelete": True},
+        {"childSObject": "Part__c", "field": "Account__c", "relationshipName": None, "restrictedDelete": True},
+    ]
+    fields = [
+        {"name": "Machine__c", "type": "reference", "referenceTo": ["Machine__c"]},
+        {"name": "Account__c", "type": "reference", "referenceTo": ["Account"]},
+    ]
+    machine = {"name": "Machine__c", "childRelationships": children[:1]}
+    account = {"name": "Account", "childRelationships": children[1:]}
+    part = Catalogue.standard().deploy([{"name": "Part__c", "fields": fields}, machine, account])[0]
+    said = [
+        (field.name, field.child_relationship_name, field.deleted_with_parent, field.keeps_parent)
+        for field in part
+        if field.custom
+    ]
+    assert said == [("Machine__c", "Spares__r", True, False), ("Account__c", "Parts__r", False, True)]
+
+
+def test_a_whole_describe_may_refer_to_objects_that_stayed_behind_a_sketch_may_not() -> None:
+    lookup = {"name": "Machine__c", "type": "reference", "referenceTo": ["Machine__c"]}
+    whole = deployed({"name": "Part__c", "fields": [{"name": "Id", "type": "id"}, lookup]})
+    assert [field.reference_to for field in whole if field.custom] == [("Machine__c",)]
+    with pytest.raises(ValueError, match="refers to the unknown object Machine__c"):
+        deployed({"name": "Part__c", "fields": [lookup]})
+
+
+def test_all_recorded_describes_deploy_at_once(reference: Callable[[str], Path]) -> None:
+    files = sorted(reference("describes/full").glob("*.json"))
+    described = [json.loads(file.read_text("utf-8")) for file in files]
+    catalogue = Catalogue.standard()
+    planned = catalogue.deploy(described)
+    assert [obj.name for obj in planned] == [one["name"] for one in described]
+    product = catalogue.find("Product2")
+    assert product is not None
+    theirs = {field["name"] for one in described if one["name"] == "Product2" for field in one["fields"]}
+    assert theirs <= {field.name for field in product}
 
 
 ACCOUNT = {"name": "Account"}
@@ -149,7 +191,7 @@ ACCOUNT = {"name": "Account"}
         ([ACCOUNT, {"name": "account"}], "Account: the object is described twice."),
         ([{"name": "Account", "fields": {"a": 1}}], "Account: fields is not a list of described fields."),
         ([{"name": "Thing__c", "keyPrefix": "a0"}], "Thing__c: keyPrefix 'a0' is not three letters or digits."),
-        ([{"name": "Lead", "keyPrefix": "001"}], "Lead: keyPrefix 001 belongs to another object."),
+        ([{"name": "Quote", "keyPrefix": "001"}], "Quote: keyPrefix 001 belongs to another object."),
         ([ACCOUNT | {"fields": [{"type": "string"}]}], "Account: a field has no name."),
         ([ACCOUNT | {"fields": [{"name": "X__c"}]}], "Account.X__c: has no type."),
         ([ACCOUNT | {"fields": [{"name": "X c", "type": "string"}]}], "Account.X c: is not an API name."),
@@ -168,7 +210,7 @@ ACCOUNT = {"name": "Account"}
         ),
         (
             [ACCOUNT | {"fields": [{"name": "X__c", "type": "string", "length": "40"}]}],
-            "Account.X__c: length '40' is not a whole number from 0 to 131072.",
+            "Account.X__c: length '40' is not a whole number from 0 to 1048576.",
         ),
         (
             [ACCOUNT | {"fields": [{"name": "X__c", "type": "double", "precision": 2, "scale": 3}]}],

@@ -183,7 +183,7 @@ def test_retired_versions_are_gone_and_future_ones_unknown(client: httpx.Client)
 
 def test_describes_are_found_without_case_and_with_a_slash_at_the_end(client: httpx.Client) -> None:
     everything = client.get(f"{DATA}/sobjects/").json()
-    assert (everything["encoding"], everything["maxBatchSize"], len(everything["sobjects"])) == ("UTF-8", 200, 10)
+    assert (everything["encoding"], everything["maxBatchSize"], len(everything["sobjects"])) == ("UTF-8", 200, 52)
     basic = client.get(f"{DATA}/sobjects/account/").json()
     assert basic == {"objectDescribe": everything["sobjects"][0], "recentItems": []}
     assert len(basic["objectDescribe"]) == 28

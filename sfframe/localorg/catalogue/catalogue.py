@@ -111,7 +111,7 @@ class Catalogue:
         planned = []
         for one in described:
             before = self.find(one["name"])
-            fields = deployment.read_fields(one, known)
+            fields = deployment.as_parents_say(described, one["name"], deployment.read_fields(one, known))
             if before is None:
                 prefix = self._prefix(one, taken)
                 taken.add(prefix)
@@ -133,7 +133,8 @@ class Catalogue:
                 raise deployment.refusal(name, f"keyPrefix {given!r} is not three letters or digits.", "Correct it.")
             if given not in taken:
                 return given
-            if described.get("keyPrefix") and not deployment.is_custom(name):
+            # aXX prefixes are dealt out by each org as it likes; all others are the same everywhere (rest.md 10).
+            if described.get("keyPrefix") and not given.startswith("a"):
                 raise deployment.refusal(name, f"keyPrefix {given} belongs to another object.", "Choose a free one.")
         elif not deployment.is_custom(name):
             raise deployment.refusal(
@@ -161,6 +162,7 @@ def _keeping_what_parents_say(old: FieldDef, new: FieldDef) -> FieldDef:
         new,
         child_relationship_name=new.child_relationship_name or old.child_relationship_name,
         deleted_with_parent=new.deleted_with_parent or old.deleted_with_parent,
+        keeps_parent=new.keeps_parent or old.keeps_parent,
     )
 
 

@@ -35,10 +35,13 @@ _MARKS: dict[str, dict[str, Any]] = {
     "name": {"name_field": True},
     "lookup": {"id_lookup": True},
     "unique": {"unique": True},
+    "auto": {"auto_number": True},
+    "calculated": {"calculated": True},
+    "rich": {"html_formatted": True},
     "restricted": {"restricted_picklist": True},
     "polymorphic": {"polymorphic": True},
     "cascade": {"deleted_with_parent": True},
-    "restrict": {"restricted_delete": True},
+    "restrict": {"keeps_parent": True},
     "prefilter": {"search_prefilterable": True},
     "fls": {"permissionable": True},
     "nofls": {"permissionable": False},
@@ -154,7 +157,8 @@ def _field(line: str, draft: _Draft) -> FieldDef:
         attributes |= {"id_lookup": True, "label": f"{draft.label} ID"}
     if attributes["type"] == "boolean" and "D" in flags:
         attributes["default_value"] = "false"
-    can = capabilities(attributes["type"], attributes.get("length", 0))
+    numbered, calculated = "auto" in words, "calculated" in words
+    can = capabilities(attributes["type"], attributes.get("length", 0), auto_number=numbered, calculated=calculated)
     attributes["permissionable"] = _permissionable(attributes)
     for word in words:
         key, equals, value = word.partition("=")
@@ -194,7 +198,9 @@ def _type(text: str) -> dict[str, Any]:
         return {"type": name, "precision": first, "scale": int(match["second"] or 0)}
     if name in {"int", "long"}:
         return {"type": name, "digits": first}
-    return {"type": name, "length": first or (18 if name == "id" else 0)}
+    # The second number of a multi-select picklist is its visible lines, which describes call precision.
+    lines = {"precision": int(match["second"])} if match["second"] else {}
+    return {"type": name, "length": first or (18 if name == "id" else 0)} | lines
 
 
 def _permissionable(attributes: dict[str, Any]) -> bool:

@@ -28,39 +28,13 @@ _AUDIT = frozenset(
         "lastreferenceddate",
     }
 )
-_DIMENSION_LIMITS = {"length": 131_072, "precision": 18, "scale": 17, "digits": 18}
+_DIMENSION_LIMITS = {"length": 1_048_576, "precision": 18, "scale": 17, "digits": 18}
 
 # Key prefixes of standard objects that are not in the catalogue by themselves (rest.md 10).
 STANDARD_PREFIXES = {
-    "Asset": "02i",
-    "Attachment": "00P",
-    "Case": "500",
-    "CaseComment": "00a",
-    "Contract": "800",
-    "ContentDocument": "069",
-    "ContentDocumentLink": "06A",
-    "ContentVersion": "068",
-    "Document": "015",
-    "EmailMessage": "02s",
-    "Event": "00U",
-    "Group": "00G",
-    "Individual": "0PK",
-    "Lead": "00Q",
-    "Note": "002",
     "OpportunityHistory": "008",
-    "OpportunityLineItem": "00k",
-    "Order": "801",
-    "OrderItem": "802",
-    "PermissionSet": "0PS",
-    "PermissionSetAssignment": "0Pa",
-    "Pricebook2": "01s",
-    "PricebookEntry": "01u",
-    "Product2": "01t",
     "Quote": "0Q0",
     "QuoteLineItem": "0QL",
-    "Solution": "501",
-    "Task": "00T",
-    "UserRole": "00E",
     "WorkOrder": "0WO",
     "WorkOrderLineItem": "1WL",
 }
@@ -109,9 +83,11 @@ def object_name(described: Described) -> str:
 def read_fields(described: Described, known: Callable[[str], bool]) -> list[FieldDef]:
     """The fields of a described object; ``known`` tells whether an object of that name exists or is in the deploy."""
     name = object_name(described)
+    whole = any(one.get("name") == "Id" for one in described.get("fields", []))
     fields: dict[str, FieldDef] = {}
     for one in described.get("fields", []):
-        field = _field(name, one, known)
+        # A whole describe comes from a real org, of which only some objects may be deployed.
+        field = _field(name, one, (lambda _: True) if whole else known)
         if field.name.casefold() in fields:
             raise refusal(f"{name}.{field.name}", "the field is described twice.", "Remove one of the two.")
         fields[field.name.casefold()] = field
@@ -122,6 +98,28 @@ def read_fields(described: Described, known: Callable[[str], bool]) -> list[Fiel
     for order, field in enumerate(masters):
         fields[field.name.casefold()] = replace(field, relationship_order=order)
     return list(fields.values())
+
+
+def as_parents_say(described: list[Described], child: str, fields: list[FieldDef]) -> list[FieldDef]:
+    """The fields of ``child`` with what the described parents say of them in their ``childRelationships``."""
+    said = {
+        one.get("field"): one
+        for parent in described
+        for one in parent.get("childRelationships") or []
+        if isinstance(one, dict) and one.get("childSObject") == child
+    }
+    named = []
+    for field in fields:
+        words = said.get(field.name, {}) if field.reference_to else {}
+        named.append(
+            replace(
+                field,
+                child_relationship_name=words.get("relationshipName") or field.child_relationship_name,
+                deleted_with_parent=bool(words.get("cascadeDelete")) or field.deleted_with_parent,
+                keeps_parent=bool(words.get("restrictedDelete")) or field.keeps_parent,
+            )
+        )
+    return named
 
 
 def with_audit(described: Described, fields: list[FieldDef], block: Iterable[FieldDef]) -> tuple[FieldDef, ...]:

@@ -199,7 +199,7 @@ def _child(child: ObjectDef, field: FieldDef) -> Json:
         "junctionIdListNames": [],
         "junctionReferenceTo": [],
         "relationshipName": field.child_relationship_name,
-        "restrictedDelete": field.restricted_delete,
+        "restrictedDelete": field.keeps_parent or field.restricted_delete,
     }
 
 

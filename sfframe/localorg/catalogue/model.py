@@ -59,9 +59,9 @@ class FieldDef:
     permissionable: bool = True
     search_prefilterable: bool = False
     child_relationship_name: str | None = None  # how the parents call the rows that point at them
-    deleted_with_parent: bool = (
-        False  # Contact.AccountId: the parent's describe says cascadeDelete, the field's does not
-    )
+    # What only the parent's describe says (recorded: the field's own cascadeDelete and restrictedDelete are false).
+    deleted_with_parent: bool = False  # Contact.AccountId
+    keeps_parent: bool = False  # Case.AccountId: a parent with such children cannot be deleted
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ def delete_rows(task: Task, cursor: duckdb.DuckDBPyConnection) -> None:
     """Delete the good rows of ``saving_rows``; those that a child protects are marked instead."""
     store, obj = task.store, task.obj
     for child, field in store.catalogue.children_of(obj):
-        if field.restricted_delete:
+        if field.restricted_delete or field.keeps_parent:
             cursor.execute(_protected(store, obj, child, field))
     cursor.execute("CREATE OR REPLACE TEMP TABLE deleting AS SELECT id FROM saving_rows WHERE problem IS NULL")
     _delete_level(store, cursor, obj, "deleting", hard=task.operation == "hardDelete", depth=0)
