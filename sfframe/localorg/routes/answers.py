@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sfframe.localorg.services.errors import ServiceError
+from sfframe.localorg.services.json_body import JsonBody, parse
 from sfframe.localorg.services.services import Services
 
 
@@ -49,23 +50,14 @@ def error_answer(error: ServiceError, headers: dict[str, str] | None = None) -> 
     return JsonAnswer([words], error.status, headers)
 
 
-def malformed(error: json.JSONDecodeError) -> ServiceError:
-    """The error of a body that is not JSON (rest.md 12)."""
-    place = f"at [line:{error.lineno}, column:{error.colno}]"
-    found = error.doc[error.pos : error.pos + 1]
-    what = f"Unexpected character ('{found}' (code {ord(found)}))" if found else "Unexpected end-of-input"
-    return ServiceError(400, "JSON_PARSER_ERROR", f"{what}: {error.msg} {place}")
+async def json_text(request: Request) -> JsonBody:
+    """The request's body with the text that it was; a ServiceError where it is not JSON in UTF-8."""
+    return parse(await request.body())
 
 
 async def json_body(request: Request) -> object:
     """The request's body, parsed; a ServiceError where it is not JSON in UTF-8."""
-    try:
-        body: object = json.loads((await request.body()).decode())
-    except json.JSONDecodeError as error:
-        raise malformed(error) from error
-    except UnicodeDecodeError as error:
-        raise ServiceError(400, "JSON_PARSER_ERROR", f"Invalid UTF-8 at byte {error.start}") from error
-    return body
+    return (await json_text(request)).value
 
 
 def services_of(request: Request) -> Services:

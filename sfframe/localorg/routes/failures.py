@@ -12,8 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sfframe.localorg.routes.answers import error_answer, malformed
+from sfframe.localorg.routes.answers import error_answer
 from sfframe.localorg.services.errors import ServiceError
+from sfframe.localorg.services.json_body import malformed
 
 _METHODS = ("HEAD", "GET", "POST", "PUT", "PATCH", "DELETE")
 _log = logging.getLogger("sfframe.localorg")

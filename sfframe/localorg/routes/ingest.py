@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json
 
 from starlette.concurrency import run_in_threadpool
@@ -11,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from sfframe.localorg.routes.answers import JsonAnswer, json_body, malformed
+from sfframe.localorg.routes.answers import JsonAnswer, json_body
+from sfframe.localorg.routes.multipart import parts
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.ingest import IngestService
+from sfframe.localorg.services.json_body import malformed
 
 _BASE = "/services/data/{version}/jobs/ingest"
 
@@ -66,18 +66,8 @@ async def part(request: Request) -> Response:
 
 
 def _parts(content_type: str, body: bytes) -> tuple[object, bytes]:
-    """The job and the content of a multipart create (bulk2.md 2.3); line ends of the framing may be LF too."""
-    boundary = email.message_from_string(f"Content-Type: {content_type}\n\n", policy=email.policy.HTTP).get_boundary()
-    pieces = body.split(f"--{boundary}".encode())[1:-1] if boundary else []
-    found: dict[str, bytes] = {}
-    for framed in pieces:
-        # One line end belongs to the boundary before and one to the boundary behind.
-        piece = framed.removeprefix(b"\r").removeprefix(b"\n").removesuffix(b"\n").removesuffix(b"\r")
-        crlf, lf = piece.find(b"\r\n\r\n"), piece.find(b"\n\n")
-        at, gap = (crlf, 4) if crlf >= 0 and (lf < 0 or crlf < lf) else (lf, 2)
-        head = email.message_from_bytes(piece[: max(at, 0)], policy=email.policy.HTTP)
-        name = head.get_param("name", header="content-disposition")
-        found[str(name)] = piece[at + gap :] if at >= 0 else b""
+    """The job and the content of a multipart create (bulk2.md 2.3)."""
+    found = {name: part for name, (_, part) in parts(content_type, body).items()}
     if "job" not in found or "content" not in found:
         raise ServiceError(400, "API_ERROR", "Multipart body needs the parts job and content", code_first=True)
     try:

@@ -26,9 +26,9 @@ def deleted(obj: ObjectDef) -> str:
     return quoted("IsDeleted") if obj.field("IsDeleted") else "false"
 
 
-def key_value(field: FieldDef, cell: str, null_mark: str) -> str:
+def key_value(field: FieldDef, cell: str, null_mark: str, *, trimmed: bool) -> str:
     """SQL: a cell as it is compared with an external id or a unique field: without case unless the field has case."""
-    typed = coercion.value(field, cell, null_mark)
+    typed = coercion.value(field, cell, null_mark, trimmed=trimmed)
     return f"lower({typed})" if _ignores_case(field) else typed
 
 

@@ -92,5 +92,5 @@ def _by_external_id(task: Task, column: Column) -> Match:
             f"WHEN nth > 1 THEN {again}",
         ),
     )
-    key = f"{lookups.key_value(column.field, column.cell, task.staged.null_mark)} AS match_key"
-    return Match((key,), joined, "t.id", _NOTHING)
+    key = lookups.key_value(column.field, column.cell, task.staged.null_mark, trimmed=task.staged.trimmed)
+    return Match((f"{key} AS match_key",), joined, "t.id", _NOTHING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+SEPARATOR = chr(31)
 _SEPARATOR = "chr(31)"
 
 

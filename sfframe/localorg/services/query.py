@@ -78,7 +78,7 @@ class _Snapshot:
         cls, store: Store, rows_sql: str, *, weight_sql: str, record: Record, children: tuple[ChildRows, ...], size: int
     ) -> _Snapshot:
         """Run the query and keep its rows."""
-        cursor = store.cursor()
+        cursor = store.new_cursor()
         try:
             cursor.execute(
                 "CREATE TEMP TABLE snapshot AS SELECT row_number() OVER () - 1 AS place, "

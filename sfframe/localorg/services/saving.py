@@ -23,7 +23,10 @@ from sfframe.localorg.services import (
 )
 from sfframe.localorg.services.columns import Column
 from sfframe.localorg.services.problems import first_of, literal
-from sfframe.localorg.services.task import Task
+from sfframe.localorg.services.task import Staged, Task
+from sfframe.localorg.store.record_ids import record_id
+
+_FEW_ROWS = 2_000  # up to here it is quicker to make the ids one by one than to plan the SQL that makes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +48,9 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
     Rows are taken in the order of ``record``: of equal keys the first wins. Raises LookupError for an upsert without
     the column of its external id.
     """
-    counted = f"SELECT count(*), coalesce(min(record), 0), coalesce(max(record), 0) FROM {task.staged.relation}"
-    rows, lowest, highest = cursor.execute(counted).fetchall()[0]
-    number = "0"
-    if task.operation in ("insert", "upsert"):
-        first_number = task.store.next_counter(cursor, task.prefix, highest - lowest + 1)
-        number = f"b.record + {first_number - lowest}"
-    cursor.execute(_rows_table(task, number))
+    rows, records = _counted(task, cursor)
+    fresh, values = _fresh_ids(task, cursor, records)
+    cursor.execute(_rows_table(task, fresh), values)
     locks.refuse_locked(task, cursor)
     if task.deletes:
         deleting.delete_rows(task, cursor)
@@ -69,16 +68,35 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
     return Saved(outcomes, rows, failed)
 
 
-def _rows_table(task: Task, number: str) -> str:
+def _counted(task: Task, cursor: duckdb.DuckDBPyConnection) -> tuple[int, range]:
+    """How many rows there are, and the range of their numbers."""
+    if task.staged.records is not None:
+        return len(task.staged.records), task.staged.records
+    counted = f"SELECT count(*), coalesce(min(record), 0), coalesce(max(record), 0) FROM {task.staged.relation}"
+    rows, lowest, highest = cursor.execute(counted).fetchall()[0]
+    return rows, range(lowest, highest + 1)
+
+
+def _fresh_ids(task: Task, cursor: duckdb.DuckDBPyConnection, records: range) -> tuple[str, dict[str, list[str]]]:
+    """SQL: the id of a row if it is new, and the values that this SQL needs."""
+    if task.operation not in ("insert", "upsert"):
+        return "NULL", {}
+    first = task.store.next_counter(cursor, task.prefix, len(records))
+    if len(records) > _FEW_ROWS:
+        return f"sf_id({literal(task.prefix)}, b.record + {first - records.start})", {}
+    ids = [record_id(task.prefix, task.store.pod, first + at) for at in range(len(records))]
+    return f"CAST($ids AS VARCHAR[])[b.record + {1 - records.start}]", {"ids": ids}
+
+
+def _rows_table(task: Task, fresh: str) -> str:
     """SQL that makes ``saving_rows``: cells, typed values, the row that is meant, a new id, and the first problem.
 
-    ``number`` is the SQL of a new row's number.
+    ``fresh`` is the SQL of a new row's id.
     """
     match = matching.match(task)
     joins = [match.joined, *([] if task.deletes else lookups.parents(task))]
     added = ", ".join(["b.*", *(column for join in joins for column in join.columns)])
-    typed = ", ".join(["*", *(_typed(column, task.staged.null_mark) for column in task.columns), *match.keys])
-    fresh = f"sf_id({literal(task.prefix)}, {number})"
+    typed = ", ".join(["*", *(_typed(column, task.staged) for column in task.columns), *match.keys])
     creates, identity = "false", "target"
     if task.operation == "insert":
         creates, identity = "true", fresh
@@ -93,20 +111,20 @@ def _rows_table(task: Task, number: str) -> str:
     """
 
 
-def _typed(column: Column, null_mark: str) -> str:
+def _typed(column: Column, staged: Staged) -> str:
     if column.key:
         # The null mark clears no parent that is named by external id: it is a key like any other (bulk2.md 3.3).
-        return f"{lookups.key_value(column.key.field, column.cell, '')} AS k{column.position}"
-    return f"{coercion.value(column.field, column.cell, null_mark)} AS v{column.position}"
+        return f"{lookups.key_value(column.key.field, column.cell, '', trimmed=staged.trimmed)} AS k{column.position}"
+    value = coercion.value(column.field, column.cell, staged.null_mark, trimmed=staged.trimmed)
+    return f"{value} AS v{column.position}"
 
 
 def _first_problem(task: Task, joins: list[lookups.Joined]) -> str:
     """SQL: what is wrong with a row. Cells that cannot be read come first, then the row itself, then its values."""
     matched, *parents = joins
-    mark = task.staged.null_mark
     whens: list[str | None] = ["WHEN fault IS NOT NULL THEN fault"]
     whens += [
-        coercion.unreadable(one.field, f"b.{one.cell}", f"b.v{one.position}", one.position, mark)
+        coercion.unreadable(one.field, f"b.{one.cell}", f"b.v{one.position}", one.position, task.staged)
         for one in task.columns
         if one.key is None
     ]

@@ -17,6 +17,8 @@ from sfframe.localorg.services.identity import Identity
 from sfframe.localorg.services.ingest import IngestService
 from sfframe.localorg.services.limits import Limits
 from sfframe.localorg.services.query import QueryService
+from sfframe.localorg.services.records import RecordService
+from sfframe.localorg.services.replication import Replication
 from sfframe.localorg.services.request_log import RequestLog
 from sfframe.localorg.store import snapshots
 from sfframe.localorg.store.settings import Settings
@@ -40,6 +42,8 @@ class Services:
         self.grants = Grants(self.sessions, self.identity)
         self.limits = Limits(store, settings)
         self.describes = Describes(store)
+        self.records = RecordService(store)
+        self.replication = Replication(store)
         self._open()
 
     def reset(self) -> None:

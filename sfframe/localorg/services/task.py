@@ -17,12 +17,20 @@ class Staged:
     """Rows as text. ``relation`` is what stands behind FROM: ``record`` (BIGINT, unique), ``fault`` and the cells.
 
     ``fault`` is the problem of a row that could not even be read, else null. An empty or null cell leaves its field
-    alone (or to its default), one that equals ``null_mark`` clears it.
+    alone (or to its default), one that equals ``null_mark`` clears it. ``records`` are the rows' numbers where they are
+    known. Cells of JSON have no blanks at their ends, and cells that cannot be read are worded by the reader.
     """
 
     relation: str
     columns: tuple[Column, ...]
     null_mark: str = "#N/A"
+    records: range | None = None
+    source: Literal["csv", "json"] = "csv"
+
+    @property
+    def trimmed(self) -> bool:
+        """Whether cells have no blanks at their ends and are never empty."""
+        return self.source == "json"
 
 
 @dataclass(frozen=True, slots=True)

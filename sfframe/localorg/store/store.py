@@ -9,6 +9,8 @@ import shutil
 import tempfile
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.catalogue.types import COMPOUND_TYPES
 from sfframe.localorg.store import java_numbers, record_ids
 from sfframe.localorg.store.settings import Settings
+from sfframe.localorg.store.transactions import WritingLock, joined, joining
 
 __all__ = ["COMPOUND_TYPES", "OrgFileUnusable", "Store", "quoted", "sql_type"]
 
@@ -73,7 +76,7 @@ class Store:
         self.path = path.absolute() if path else None
         self.catalogue = catalogue
         self.settings = settings or Settings()
-        self.writing = threading.RLock()
+        self.writing = WritingLock(self)
         self.scratch = Path(tempfile.mkdtemp(prefix="sfframe-org-"))
         self._tidy = weakref.finalize(self, shutil.rmtree, self.scratch, ignore_errors=True)
         try:
@@ -93,11 +96,36 @@ class Store:
         return self.org_id[3:5]
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A new cursor on the same database; close it after use."""
+        """A cursor on the database, to be closed after use: a new one, or inside of a transaction the one of it."""
+        return joined(self) or self.new_cursor()
+
+    def new_cursor(self) -> duckdb.DuckDBPyConnection:
+        """A new cursor, which sees nothing of an open transaction and may outlive it."""
         cursor = self._connection.cursor()
         if self.path is not None:
             cursor.execute(f"USE {_ATTACHED}")
         return cursor
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The cursor of a change: all that is done with it, or none of it where the block raises.
+
+        Holds ``writing``. Who opens a transaction inside of another joins that one; what has to be undone then is
+        the outer one's to undo, so the exception has to reach it.
+        """
+        open_one = joined(self)
+        if open_one is not None:
+            yield open_one
+            return
+        with self.writing, self.new_cursor() as cursor:
+            cursor.execute("BEGIN")
+            try:
+                with joining(self, cursor) as shared:
+                    yield shared
+                cursor.execute("COMMIT")
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
 
     def table(self, obj: ObjectDef) -> str:
         """The object's table as it is written in SQL."""

@@ -1,0 +1,182 @@
+"""Records in JSON as rows for a save: what each member means and which text its value is (rest.md 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from sfframe.localorg.catalogue.catalogue import Catalogue
+from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
+from sfframe.localorg.services import columns
+from sfframe.localorg.services.columns import ColumnFault
+from sfframe.localorg.services.json_body import JsonBody, NumberText, Path, token
+from sfframe.localorg.services.problems import SEPARATOR
+from sfframe.localorg.services.task import Staged
+
+NULL_MARK = "\x1d"  # a separator of ASCII: no text of a record has one
+_BLANKS = " \t\r\n"
+_TEXTS = (str, int, NumberText)
+_POLYMORPHIC = "Nested object for polymorphic foreign key must have an attributes field before any other fields."
+
+
+class RowFault(Exception):
+    """A record that cannot be a row of its object; ``code`` and the text are the service's."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(slots=True)
+class Row:
+    """A record that was read: cells by column name, as columns.resolve takes them, and the path of the record.
+
+    ``keys`` tells under which path of the record a field's value stood.
+    """
+
+    path: Path
+    cells: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, Path] = field(default_factory=dict)
+    fault: RowFault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What a member of a record is written to; ``relationship`` for an object that names a parent."""
+
+    column: str
+    field: FieldDef
+    relationship: bool = False
+
+
+class RowReader:
+    """Reads the records of one object; names are looked up once, whatever the number of records."""
+
+    def __init__(self, body: JsonBody, obj: ObjectDef, catalogue: Catalogue, *, inserts: bool) -> None:
+        self._body = body
+        self._obj = obj
+        self._catalogue = catalogue
+        self._inserts = inserts
+        self._targets: dict[str, _Target | None] = {}
+
+    def read(self, record: Mapping[str, object], path: Path) -> Row:
+        """The row of a record; what is wrong with its members is the row's fault."""
+        row = Row(path)
+        try:
+            for name, value in record.items():
+                if name == "attributes":
+                    continue
+                target = self._targets[name] if name in self._targets else self._look_up(name)
+                if target is None:
+                    raise RowFault("INVALID_FIELD", f"No such column '{name}' on sobject of type {self._obj.name}")
+                self._add(row, target, name, value)
+        except RowFault as fault:
+            return Row(path, fault=fault)
+        return row
+
+    def _look_up(self, name: str) -> _Target | None:
+        found = self._obj.field(name)
+        target = None if found is None else _Target(found.name, found)
+        if target is None:
+            parent = self._obj.relationship(name)
+            target = None if parent is None else _Target(parent.name, parent, relationship=True)
+        self._targets[name] = target
+        return target
+
+    def _add(self, row: Row, target: _Target, name: str, value: object) -> None:
+        column, place = target.column, (*row.path, name)
+        if value is None:
+            if self._inserts and column == "Id":
+                return  # an id that is null names no row
+            cell = NULL_MARK
+        elif target.relationship:
+            column, cell, place = self._parent(target.field, value, place)
+        elif isinstance(value, bool):
+            cell = "true" if value else "false"
+        elif isinstance(value, _TEXTS):
+            cell = str(value).strip(_BLANKS) or NULL_MARK  # the empty string clears, too (rest.md 7)
+        elif isinstance(value, dict) and target.field.type in ("address", "location"):
+            cell = "compound"  # whatever it is, it cannot be written
+        else:
+            raise RowFault("JSON_PARSER_ERROR", undeserializable(self._body, target.field, value, place))
+        if target.field.name in row.keys:
+            raise RowFault("INVALID_FIELD", f"The field {target.field.name} is specified more than once")
+        row.cells[column] = cell
+        row.keys[target.field.name] = place
+
+    def _parent(self, reference: FieldDef, value: object, place: Path) -> tuple[str, str, Path]:
+        """A parent named by one of its keys: ``{"Ext__c": "A1"}`` (rest.md 7)."""
+        if not isinstance(value, dict):
+            raise RowFault("JSON_PARSER_ERROR", undeserializable(self._body, reference, value, place))
+        prefix = ""
+        if len(reference.reference_to) > 1:
+            attributes = value.get("attributes")
+            if next(iter(value), None) != "attributes" or not isinstance(attributes, dict):
+                raise RowFault("JSON_PARSER_ERROR", _POLYMORPHIC)
+            prefix = f"{attributes.get('type')}:"
+        given = [(name, key) for name, key in value.items() if name != "attributes"]
+        if len(given) != 1 or isinstance(given[0][1], bool) or not isinstance(given[0][1], _TEXTS):
+            raise RowFault("INVALID_FIELD", f"The {reference.relationship_name} object needs one external ID field")
+        name, key = given[0]
+        column = f"{prefix}{reference.relationship_name}.{name}"
+        try:
+            resolved = columns.resolve([column], self._obj, self._catalogue)[0]
+        except ColumnFault as fault:
+            owner = prefix.removesuffix(":") or reference.reference_to[0]
+            raise RowFault("INVALID_FIELD", f"No such column '{name}' on sobject of type {owner}") from fault
+        cell = str(key).strip(_BLANKS)
+        return (reference.name if resolved.key is None else column), cell, (*place, name)
+
+
+# How the service's parser calls the types; datetime and double are recorded, the others follow them.
+_KINDS = {
+    "boolean": "boolean",
+    "int": "int",
+    "long": "long",
+    "double": "double",
+    "currency": "double",
+    "percent": "double",
+    "date": "date",
+    "datetime": "datetime",
+    "time": "time",
+    "base64": "base64Binary",
+}
+
+
+def undeserializable(body: JsonBody, field: FieldDef, value: object, place: Path) -> str:
+    """The words for a value that its field cannot take (recorded, rest.md 12)."""
+    return (
+        f"Cannot deserialize instance of {_KINDS.get(field.type, 'string')} from {token(value)} or request may be "
+        f"missing a required field at {body.place(place)}"
+    )
+
+
+def fits(names: dict[str, str], row: Row) -> bool:
+    """Whether the row's cells go into the columns of a run; ``names`` has its column by field, and gains the row's.
+
+    One field has one column: rows that name a parent by id do not go with rows that name it by external id.
+    """
+    mine = dict(zip(row.keys, row.cells, strict=True))
+    if any(names.get(one, column) != column for one, column in mine.items()):
+        return False
+    names.update(mine)
+    return True
+
+
+def stage(rows: list[Row], obj: ObjectDef, catalogue: Catalogue, relation: str) -> tuple[Staged, pa.Table]:
+    """The rows as a table that is to be known to the cursor as ``relation``, and what a save needs to know of it."""
+    names = list({name: None for row in rows for name in row.cells})
+    resolved = columns.resolve(names, obj, catalogue)
+    faults = [row.fault and f"{row.fault.code}{SEPARATOR}{row.fault.message}{SEPARATOR}" for row in rows]
+    data: dict[str, pa.Array] = {
+        "record": pa.array(range(len(rows)), pa.int64()),
+        "fault": pa.array(faults, pa.string()),
+    }
+    data |= {
+        column.cell: pa.array([row.cells.get(name) for row in rows], pa.string())
+        for name, column in zip(names, resolved, strict=True)
+    }
+    return Staged(relation, resolved, NULL_MARK, records=range(len(rows)), source="json"), pa.table(data)

@@ -1,0 +1,88 @@
+"""Saving records of one object that came in JSON: one save for all of them, one outcome for each (rest.md 7, 8.5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
+from sfframe.localorg.services import problems, saving
+from sfframe.localorg.services.errors import ServiceError
+from sfframe.localorg.services.json_body import JsonBody
+from sfframe.localorg.services.json_rows import Row, stage, undeserializable
+from sfframe.localorg.services.task import Operation, Task
+from sfframe.localorg.store.store import Store
+
+_RELATION = "json_rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a record; ``fields`` is None where the service names no fields at all."""
+
+    code: str
+    message: str
+    fields: list[str] | None
+
+    def error(self) -> ServiceError:
+        """The problem as the answer to a request about this record alone."""
+        status = {"ENTITY_IS_DELETED": 404, "INSUFFICIENT_ACCESS_OR_READONLY": 403}.get(self.code, 400)
+        return ServiceError(status, self.code, self.message, fields=self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a record. A bad one has only the id that it was sent with, if that is one."""
+
+    id: str | None
+    created: bool
+    problem: Problem | None
+
+    def result(self, *, created: bool = False) -> dict[str, object]:
+        """The outcome as collections word it; ``created`` says whether that is told, as upserts do."""
+        found: dict[str, object] = {} if self.id is None else {"id": self.id}
+        if self.problem is None:
+            found |= {"success": True, "errors": []}
+            return found | {"created": self.created} if created else found
+        one = self.problem
+        error = {"statusCode": one.code, "message": one.message, "fields": one.fields or []}
+        found |= {"success": False, "errors": [error]}
+        return found | {"created": False} if created else found
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """One save: what is done to which object; ``key`` is the field that an upsert goes by."""
+
+    obj: ObjectDef
+    operation: Operation
+    key: FieldDef | None = None
+
+
+def save_rows(store: Store, save: Save, rows: list[Row], body: JsonBody) -> list[Outcome]:
+    """Save rows that were read from ``body``, inside a transaction of the store; outcomes in the order of the rows."""
+    staged, table = stage(rows, save.obj, store.catalogue, _RELATION)
+    parts = ", ".join(part("problem") for part in (problems.code, problems.message, problems.fields))
+    with store.transaction() as cursor:
+        cursor.register(_RELATION, table)
+        try:
+            saved = saving.save(Task(store, save.obj, save.operation, staged, save.key), cursor)
+            found = cursor.execute(f"SELECT id, created, {parts} FROM ({saved.outcomes}) ORDER BY record").fetchall()
+        finally:
+            cursor.unregister(_RELATION)
+    outcomes = []
+    for row, (id_, created, code, message, fields) in zip(rows, found, strict=True):
+        problem = Problem(code, message, fields.split(", ") if fields else []) if code else None
+        outcomes.append(Outcome(id_, created, problem and _worded(save.obj, row, body, problem)))
+    return outcomes
+
+
+def _worded(obj: ObjectDef, row: Row, body: JsonBody, problem: Problem) -> Problem:
+    """The problem as the parser of JSON words it, where it is one of reading the record."""
+    if row.fault is not None:
+        return replace(problem, fields=None)
+    if problem.code != "JSON_PARSER_ERROR":
+        return problem
+    # The save found a value that cannot be read and left the words to us; its message is the field's name.
+    field = next(one for one in obj if one.name == problem.message)
+    place = row.keys[field.name]
+    return Problem(problem.code, undeserializable(body, field, body.at(place), place), None)
