@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Scope
 
-from sfframe.localorg.routes import bulk_query, catalogue, ingest, limits, oauth, query, records, soap
+from sfframe.localorg.routes import bulk1, bulk_query, catalogue, ingest, limits, oauth, query, records, soap
 from sfframe.localorg.routes.decoding import Decoding
 from sfframe.localorg.routes.failures import Failures, no_route
 from sfframe.localorg.routes.faulty import Faulty
@@ -39,6 +39,7 @@ def make_app(services: Services) -> Starlette:
             *query.routes,
             *bulk_query.routes,
             *ingest.routes,
+            *bulk1.routes,
             *records.routes,  # last: their paths take whatever stands below an object
         ],
         middleware=[

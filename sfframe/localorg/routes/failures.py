@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sfframe.localorg.routes import bulk1_documents
 from sfframe.localorg.routes.answers import error_answer
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.json_body import malformed
@@ -42,11 +43,22 @@ class Failures:
         except Exception as error:
             if started:
                 raise
-            await error_answer(_told(error, scope))(scope, receive, send)
+            await error_answer_to(scope, _told(error, scope))(scope, receive, send)
+
+
+def error_answer_to(scope: Scope, error: ServiceError, headers: dict[str, str] | None = None) -> Response:
+    """The error as the interface that the request is about tells it."""
+    if bulk1_documents.PATH in scope["path"]:
+        return bulk1_documents.error_answer(error, scope)
+    return error_answer(error, headers)
 
 
 def no_route(request: Request, error: Exception) -> Response:
     """The answer where no route takes the path, or none takes it with this method."""
+    if bulk1_documents.PATH in request.url.path:
+        return bulk1_documents.error_answer(
+            bulk1_documents.no_resource(request.method, request.url.path), request.scope
+        )
     if isinstance(error, HTTPException) and error.status_code == 405:
         allowed = _allowed(request)
         words = f"HTTP Method '{request.method}' not allowed. Allowed are {','.join(allowed)}"

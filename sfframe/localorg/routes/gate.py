@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sfframe.localorg.services.bulk1_errors import Bulk1Error
+from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.services import Services
 from sfframe.localorg.services.versions import check_version
 
 _DATA = "/services/data"
+_ASYNC = "/services/async/"
+_SLASHES = re.compile("/+")
 _WITH_SESSION = ("/services/data/", "/services/oauth2/userinfo", "/services/oauth2/singleaccess", "/id/")
 
 
@@ -29,6 +34,8 @@ class Gate:
         services: Services = scope["app"].state.services
         scope = _as_meant(scope)
         path: str = scope["path"]
+        if path.startswith(_ASYNC):
+            _admit_to_bulk1(services, scope)
         if not path.startswith(_WITH_SESSION):
             await self._app(scope, receive, send)
             return
@@ -50,12 +57,28 @@ class Gate:
 
 def _as_meant(scope: Scope) -> Scope:
     path, method = scope["path"], scope["method"]
+    if _ASYNC in path:
+        path = _SLASHES.sub("/", path)  # clients double them (bulk1.md 1.1)
     if len(path) > 1 and path.endswith("/"):
         path = path[:-1]
     if method == "POST" and b"_HttpMethod" in scope["query_string"]:
         meant = _parameter(scope, "_HttpMethod").upper()
         method = meant if meant in {"PATCH", "DELETE", "PUT", "GET"} else method
     return {**scope, "path": path, "method": method}
+
+
+def _admit_to_bulk1(services: Services, scope: Scope) -> None:
+    """Check version and session of a call of Bulk API 1.0, whose refusals all have status 400 (bulk1.md 1.1, 1.2)."""
+    version = scope["path"].split("/")[3]
+    try:
+        check_version(f"v{version}")
+    except ServiceError as error:
+        raise Bulk1Error("InvalidVersion", f"Invalid version: {version}") from error  # the words are a guess
+    session = Headers(scope=scope).get("x-sfdc-session") or session_of(scope)
+    if not session:
+        raise Bulk1Error("InvalidSessionId", "Unable to find session id")
+    services.sessions.check(session)
+    services.limits.count_call()
 
 
 def session_of(scope: Scope) -> str | None:

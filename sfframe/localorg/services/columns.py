@@ -53,6 +53,17 @@ def resolve(names: Sequence[str], obj: ObjectDef, catalogue: Catalogue) -> tuple
     return tuple(found)
 
 
+def check(operation: str, columns: Sequence[Column], key: FieldDef | None) -> None:
+    """Raise ColumnFault where the columns do not fit what is done with them; ``key`` is the field of an upsert."""
+    if operation in ("delete", "hardDelete") and [column.field.name for column in columns] != ["Id"]:
+        raise ColumnFault(f"The '{operation}' batch must contain only ids")
+    # Without an Id column an upsert by Id creates all rows (bulk2.md 2.2).
+    if operation != "upsert" or key is None or key.name == "Id":
+        return
+    if not any(one.field is key and one.key is None for one in columns):
+        raise ColumnFault(f"Field name not found : {key.name}")
+
+
 def _resolve_one(position: int, name: str, obj: ObjectDef, catalogue: Catalogue) -> Column:
     cell = f"c{position}"
     field = obj.field(name)

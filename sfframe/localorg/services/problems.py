@@ -39,8 +39,13 @@ def fields(column: str) -> str:
     return f"split_part({column}, {_SEPARATOR}, 3)"
 
 
-def bulk_text(column: str) -> str:
-    """SQL: a problem in the grammar of result files, ``CODE:message:Field, Field --`` (bulk2.md 6.3)."""
+def bulk_text(column: str, between: str = ", ") -> str:
+    """SQL: a problem in the grammar of result files, ``CODE:message:Field, Field --`` (bulk2.md 6.3).
+
+    ``between`` stands between two field names; Bulk API 1.0 has one blank there (bulk1.md 3.5).
+    """
     names = fields(column)
+    if between != ", ":
+        names = f"replace({names}, ', ', {literal(between)})"
     tail = f"CASE WHEN {names} = '' THEN '--' ELSE {names} || ' --' END"
     return f"{code(column)} || ':' || {message(column)} || ':' || {tail}"

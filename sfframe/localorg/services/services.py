@@ -9,6 +9,7 @@ from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.faults import Faults
 from sfframe.localorg.services import seeding
 from sfframe.localorg.services.auth import Auth
+from sfframe.localorg.services.bulk1 import Bulk1Service
 from sfframe.localorg.services.bulk_query import BulkQueryService
 from sfframe.localorg.services.describes import Describes
 from sfframe.localorg.services.errors import ServiceError
@@ -65,22 +66,26 @@ class Services:
     def _renew(self, change: Callable[[], None]) -> None:
         self.close()
         self.ingest.forget()
+        self.bulk1.forget()
         change()
         self._open()
 
     def release(self, job_id: str) -> None:
         """Let a bulk job go on that a setting or a fault holds."""
-        try:
-            self.bulk_query.release(job_id)
-        except ServiceError:
-            self.ingest.release(job_id)
+        for service in (self.bulk_query, self.bulk1):
+            try:
+                return service.release(job_id)
+            except ServiceError:
+                continue  # the job of another interface
+        return self.ingest.release(job_id)
 
     def close(self) -> None:
         """End the jobs that run; the store stays open."""
-        for service in (self.query, self.bulk_query, self.ingest):
+        for service in (self.query, self.bulk_query, self.ingest, self.bulk1):
             service.close()
 
     def _open(self) -> None:
         self.query = QueryService(self.store, self.settings)
         self.bulk_query = BulkQueryService(self.store, self.settings, self.faults)
         self.ingest = IngestService(self.store, self.settings, self.limits.count_batches, self.faults)
+        self.bulk1 = Bulk1Service(self.store, self.settings, self.limits.count_batches, self.faults)

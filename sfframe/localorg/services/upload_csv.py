@@ -123,7 +123,7 @@ def stage(cursor: duckdb.DuckDBPyConnection, path: Path, delimiter: str, width: 
         """)
     except duckdb.InvalidInputException as error:
         raise UploadFault(f"InvalidBatch : Failed to parse CSV: {str(error).splitlines()[0]}") from error
-    stray = list(_stray_quotes(path, delimiter))
+    stray = list(stray_quotes(path, delimiter))
     if stray:
         cursor.execute(
             f"UPDATE upload SET fault = {_STRAY_QUOTE} WHERE record IN (SELECT unnest($1::BIGINT[]))", [stray]
@@ -175,7 +175,7 @@ def _unquoted(cell: str) -> str:
     return cell
 
 
-def _stray_quotes(path: Path, delimiter: str) -> Iterator[int]:
+def stray_quotes(path: Path, delimiter: str) -> Iterator[int]:
     """The records with a quote that stands between two other characters, alone: nothing well-formed has one."""
     mark = re.escape(delimiter)
     stray = re.compile(rf'"(?<=[^{mark}\n"]")(?=[^{mark}\r\n"])'.encode())

@@ -1,0 +1,200 @@
+"""Jobs and batches of Bulk API 1.0: their records in the database and what their documents tell (bulk1.md 2, 3)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, fields
+from typing import Any, Generic, Literal, TypeVar
+
+import duckdb
+
+JobOperation = Literal["insert", "update", "upsert", "delete", "hardDelete", "query", "queryAll"]
+QUERIES = ("query", "queryAll")
+ENDED = ("Completed", "Failed", "NotProcessed")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job. Times are naive UTC; ``modstamp`` is that of the job's own last change, batches have theirs.
+
+    ``chunk_rows`` is set where the job asks for PK chunking; ``chunk_parent`` and ``chunk_start`` are the other two
+    words of that header. ``spec`` is the transformation spec.
+    """
+
+    id: str
+    operation: JobOperation
+    object: str
+    created_by: str
+    created: dt.datetime
+    modstamp: dt.datetime
+    state: str
+    concurrency: str
+    content_type: str
+    api_version: float
+    external_id_field: str | None = None
+    assignment_rule: str | None = None
+    line_ending: str = "LF"
+    chunk_rows: int | None = None
+    chunk_parent: str | None = None
+    chunk_start: str | None = None
+    spec: str | None = None
+
+    @property
+    def queries(self) -> bool:
+        """Whether the batches are queries."""
+        return self.operation in QUERIES
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch, the ``place``-th of its job from 0.
+
+    ``charset`` is that of its content; ``chunk`` marks a query that PK chunking made.
+
+    ``result_id`` has 15 characters (bulk1.md 1.3); only completed queries have one.
+    """
+
+    id: str
+    job_id: str
+    place: int
+    state: str
+    created: dt.datetime
+    modstamp: dt.datetime
+    charset: str = "utf-8"
+    chunk: bool = False
+    message: str | None = None
+    processed: int = 0
+    failed: int = 0
+    total_ms: int = 0
+    active_ms: int = 0
+    result_id: str | None = None
+
+
+_Record = TypeVar("_Record", Job, Batch)
+
+
+class _Table(Generic[_Record]):
+    """Frozen dataclasses as rows; every one has an ``id``."""
+
+    def __init__(self, name: str, kind: type[_Record], columns: str) -> None:
+        self.name = name
+        self._kind: type[_Record] = kind
+        self._names = [field.name for field in fields(kind)]
+        self._columns = columns
+
+    def create(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Make the table in a new org; leave that of an older one as it is."""
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {self.name} ({self._columns})")
+
+    def add(self, cursor: duckdb.DuckDBPyConnection, record: _Record) -> None:
+        """Store a new record."""
+        marks = ", ".join("?" for _ in self._names)
+        cursor.execute(f"INSERT INTO {self.name} ({', '.join(self._names)}) VALUES ({marks})", self._values(record))
+
+    def change(self, cursor: duckdb.DuckDBPyConnection, record: _Record) -> None:
+        """Store what became of a record."""
+        assignments = ", ".join(f"{name} = ?" for name in self._names)
+        cursor.execute(f"UPDATE {self.name} SET {assignments} WHERE id = ?", [*self._values(record), record.id])
+
+    def find(self, cursor: duckdb.DuckDBPyConnection, record_id: str) -> _Record | None:
+        """The record of that 18-character id."""
+        found = self.select(cursor, "WHERE id = ?", [record_id])
+        return found[0] if found else None
+
+    def select(self, cursor: duckdb.DuckDBPyConnection, condition: str, values: list[Any]) -> list[_Record]:
+        """The records that the condition keeps."""
+        rows = cursor.execute(f"SELECT {', '.join(self._names)} FROM {self.name} {condition}", values).fetchall()
+        return [self._kind(*row) for row in rows]
+
+    def _values(self, record: _Record) -> list[Any]:
+        return [getattr(record, name) for name in self._names]
+
+
+JOBS = _Table(
+    "jobs.bulk1",
+    Job,
+    """
+    id VARCHAR, operation VARCHAR, object VARCHAR, created_by VARCHAR, created TIMESTAMP, modstamp TIMESTAMP,
+    state VARCHAR, concurrency VARCHAR, content_type VARCHAR, api_version DOUBLE, external_id_field VARCHAR,
+    assignment_rule VARCHAR, line_ending VARCHAR, chunk_rows BIGINT, chunk_parent VARCHAR, chunk_start VARCHAR,
+    spec VARCHAR
+    """,
+)
+BATCHES = _Table(
+    "jobs.bulk1_batches",
+    Batch,
+    """
+    id VARCHAR, job_id VARCHAR, place BIGINT, state VARCHAR, created TIMESTAMP, modstamp TIMESTAMP, charset VARCHAR,
+    chunk BOOLEAN, message VARCHAR, processed BIGINT, failed BIGINT, total_ms BIGINT, active_ms BIGINT,
+    result_id VARCHAR
+    """,
+)
+
+
+def create_tables(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Make the tables of jobs and batches in a new org; leave those of an older one as they are."""
+    cursor.execute("CREATE SCHEMA IF NOT EXISTS jobs")
+    JOBS.create(cursor)
+    BATCHES.create(cursor)
+
+
+def batches_of(cursor: duckdb.DuckDBPyConnection, job_id: str) -> list[Batch]:
+    """The batches of a job in the order in which they were made."""
+    return BATCHES.select(cursor, "WHERE job_id = ? ORDER BY place", [job_id])
+
+
+def unfinished(cursor: duckdb.DuckDBPyConnection) -> list[Batch]:
+    """The batches that wait or were running, the oldest first."""
+    return BATCHES.select(cursor, "WHERE state IN ('Queued', 'InProgress') ORDER BY id", [])
+
+
+def job_document(cursor: duckdb.DuckDBPyConnection, job: Job) -> dict[str, Any]:
+    """JobInfo in the order of its XML (bulk1.md 2.1). Its counters and times are the sums of its batches."""
+    batches = batches_of(cursor, job.id)
+
+    def count(state: str) -> int:
+        return sum(batch.state == state for batch in batches)
+
+    return {
+        "id": job.id,
+        "operation": job.operation,
+        "object": job.object,
+        "createdById": job.created_by,
+        "createdDate": job.created,
+        # Seen to move with the job's state and with its batches (bulk1.md 2.1, 3.3).
+        "systemModstamp": max([job.modstamp, *(batch.modstamp for batch in batches)]),
+        "state": job.state,
+        "externalIdFieldName": job.external_id_field,
+        "concurrencyMode": job.concurrency,
+        "contentType": job.content_type,
+        "numberBatchesQueued": count("Queued"),
+        "numberBatchesInProgress": count("InProgress"),
+        "numberBatchesCompleted": count("Completed"),
+        "numberBatchesFailed": count("Failed"),
+        "numberBatchesTotal": len(batches),
+        "numberRecordsProcessed": sum(batch.processed for batch in batches),
+        "numberRetries": 0,
+        "apiVersion": job.api_version,
+        "assignmentRuleId": job.assignment_rule,
+        "numberRecordsFailed": sum(batch.failed for batch in batches),
+        "totalProcessingTime": sum(batch.total_ms for batch in batches),
+        "apiActiveProcessingTime": sum(batch.active_ms for batch in batches),
+        "apexProcessingTime": 0,
+    }
+
+
+def batch_document(batch: Batch) -> dict[str, Any]:
+    """BatchInfo in the order of its XML (bulk1.md 3.1)."""
+    return {
+        "id": batch.id,
+        "jobId": batch.job_id,
+        "state": batch.state,
+        "stateMessage": batch.message,
+        "createdDate": batch.created,
+        "systemModstamp": batch.modstamp,
+        "numberRecordsProcessed": batch.processed,
+        "numberRecordsFailed": batch.failed,
+        "totalProcessingTime": batch.total_ms,
+        "apiActiveProcessingTime": batch.active_ms,
+        "apexProcessingTime": 0,
+    }

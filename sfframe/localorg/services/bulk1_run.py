@@ -1,0 +1,203 @@
+"""One batch of Bulk API 1.0 from Queued to its end: rows are saved, queries answered or split (bulk1.md 3, 4, 6)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import duckdb
+
+from sfframe.localorg.catalogue.model import ObjectDef
+from sfframe.localorg.faults import JobTrouble
+from sfframe.localorg.services import (
+    bulk1_chunks,
+    bulk1_csv,
+    bulk1_query,
+    bulk1_results,
+    bulk1_rows,
+    columns,
+    saving,
+)
+from sfframe.localorg.services.bulk1_errors import BatchFault
+from sfframe.localorg.services.bulk1_jobs import BATCHES, JOBS, Batch, Job
+from sfframe.localorg.services.columns import Column, ColumnFault
+from sfframe.localorg.services.task import Locks, Operation, Staged, Task
+from sfframe.localorg.store.store import Store
+
+MOST_ROWS = 10_000  # bulk1.md 7
+QUOTA = "ApiBatchItems Limit exceeded."  # from memory (bulk1.md 7)
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run needs of the service.
+
+    ``path`` is where the content of a batch lies, ``result_path`` where a query's result goes. ``changed`` is called
+    after each change; ``add_chunks`` makes and starts batches for queries and answers false where the day's allowance
+    does not take them. ``running`` hears of every cursor that works on a query, and of None behind it. ``trouble``
+    tells what a declared fault does to the batches of a job.
+    """
+
+    store: Store
+    path: Callable[[str], Path]
+    result_path: Callable[[str], Path]
+    changed: Callable[[], None]
+    add_chunks: Callable[[Job, Batch, Sequence[str]], bool]
+    running: Callable[[str, duckdb.DuckDBPyConnection | None], None]
+    trouble: Callable[[Job], JobTrouble]
+
+
+def run(around: Surroundings, batch_id: str) -> None:
+    """Run the batch to its end, unless its job was aborted before."""
+    store = around.store
+    with store.cursor() as cursor:
+        started = _started(around, cursor, batch_id)
+        if started is None:
+            return
+        job, batch = started
+        began = time.perf_counter()
+        try:
+            trouble = around.trouble(job)
+            if trouble.fails_after is not None and batch.place >= trouble.fails_after:
+                raise BatchFault(trouble.message)
+            if job.queries:
+                _answer(around, cursor, job, batch, began)
+            else:
+                _save(around, cursor, job, batch, began)
+        except BatchFault as fault:
+            _end(around, cursor, _timed(batch, began), "Failed", str(fault))
+        except duckdb.InterruptException:
+            return  # the org is closing; the batch runs again when it is opened
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a batch, the worker lives on
+            _LOG.exception("Batch %s failed", batch_id)
+            _end(around, cursor, _timed(batch, began), "Failed", f"InternalServerError : {error}")
+
+
+def _started(around: Surroundings, cursor: duckdb.DuckDBPyConnection, batch_id: str) -> tuple[Job, Batch] | None:
+    with around.store.writing:
+        batch = BATCHES.find(cursor, batch_id)
+        job = JOBS.find(cursor, batch.job_id) if batch else None
+        if batch is None or job is None or batch.state not in ("Queued", "InProgress"):
+            return None
+        batch = replace(batch, state="InProgress", modstamp=around.store.now())
+        BATCHES.change(cursor, batch)
+    around.changed()
+    return job, batch
+
+
+def _save(around: Surroundings, cursor: duckdb.DuckDBPyConnection, job: Job, batch: Batch, began: float) -> None:
+    store = around.store
+    obj = store.catalogue.find(job.object)
+    if obj is None:
+        raise BatchFault(f"InvalidJob : Unable to find object: {job.object}")
+    staged = _stage(around, cursor, job, obj, batch)
+    rows = cursor.execute(f"SELECT count(*) FROM {staged.relation}").fetchall()[0][0]
+    if rows > MOST_ROWS:
+        words = f"Exceeded number of records : {rows + 1}. Number of records should be less than or equal to 10001"
+        raise BatchFault(f"InvalidBatch : {words}")  # the reader counts the header (bulk1.md 5)
+    active = time.perf_counter()
+    share = around.trouble(job).locked_share
+    locks = Locks(share, store.settings.seed) if share else None
+    key = obj.field(job.external_id_field) if job.external_id_field else None
+    with store.writing, transaction(cursor):
+        saved = saving.save(Task(store, obj, _writes(job), staged, key, locks), cursor)
+        bulk1_results.keep(cursor, batch.id, saved)
+        batch = replace(
+            _timed(batch, began),
+            state="Completed",
+            processed=saved.processed,
+            failed=saved.failed,
+            active_ms=_milliseconds(active),
+            modstamp=store.now(),
+        )
+        BATCHES.change(cursor, batch)
+    around.changed()
+
+
+def _writes(job: Job) -> Operation:
+    return cast("Operation", job.operation)  # queries were told apart before
+
+
+def _stage(around: Surroundings, cursor: duckdb.DuckDBPyConnection, job: Job, obj: ObjectDef, batch: Batch) -> Staged:
+    store, content = around.store, around.path(batch.id).read_bytes()
+    if job.content_type == "CSV":
+        text = bulk1_csv.normal(content.decode(batch.charset, "replace"))
+        normal = store.scratch / f"{batch.id}.csv"
+        normal.write_text(text, encoding="utf-8", newline="")
+        try:
+            header = bulk1_csv.header_of(normal)
+            resolved = _resolved(store, job, obj, header.names)
+            relation = bulk1_csv.stage(cursor, normal, len(header.names), line_ending=job.line_ending)
+        finally:
+            normal.unlink()
+        return Staged(relation, resolved)
+    if job.content_type == "XML":
+        rows = bulk1_rows.rows_of_xml(content, obj)
+    else:
+        rows = bulk1_rows.rows_of_json(content.decode(batch.charset, "replace"), obj)
+    resolved = _resolved(store, job, obj, rows.names)
+    return Staged(rows.stage(cursor, resolved), resolved, bulk1_rows.NULL_MARK)
+
+
+def _resolved(store: Store, job: Job, obj: ObjectDef, names: Sequence[str]) -> tuple[Column, ...]:
+    key = obj.field(job.external_id_field) if job.external_id_field else None
+    try:
+        resolved = columns.resolve(names, obj, store.catalogue)
+        columns.check(job.operation, resolved, key)
+    except ColumnFault as fault:
+        raise BatchFault(f"InvalidBatch : {fault}") from fault
+    return resolved
+
+
+def _answer(around: Surroundings, cursor: duckdb.DuckDBPyConnection, job: Job, batch: Batch, began: float) -> None:
+    text = around.path(batch.id).read_bytes().decode(batch.charset, "replace")
+    statement = bulk1_query.compile_query(around.store, job, text)
+    if job.chunk_rows is not None and not batch.chunk and bulk1_chunks.can_be_split(statement):
+        chunks = bulk1_chunks.split(around.store, cursor, job, statement, text)
+        if chunks:
+            if not around.add_chunks(job, batch, chunks):
+                raise BatchFault(f"ExceededQuota : {QUOTA}")
+            return
+    around.running(batch.id, cursor)
+    try:
+        rows = bulk1_query.write(cursor, job, statement, around.result_path(batch.id))
+    finally:
+        around.running(batch.id, None)
+    spent = _milliseconds(began)
+    result_id = around.store.new_id("752")[:15]
+    batch = replace(_timed(batch, began), processed=rows, active_ms=spent, result_id=result_id)
+    _end(around, cursor, batch, "Completed")
+
+
+def _end(
+    around: Surroundings, cursor: duckdb.DuckDBPyConnection, batch: Batch, state: str, message: str | None = None
+) -> None:
+    with around.store.writing:
+        BATCHES.change(cursor, replace(batch, state=state, message=message, modstamp=around.store.now()))
+    around.changed()
+
+
+def _timed(batch: Batch, began: float) -> Batch:
+    return replace(batch, total_ms=_milliseconds(began))
+
+
+def _milliseconds(began: float) -> int:
+    return round((time.perf_counter() - began) * 1000)
+
+
+@contextmanager
+def transaction(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """What happens inside happens as a whole or not at all."""
+    cursor.execute("BEGIN")
+    try:
+        yield
+        cursor.execute("COMMIT")
+    except BaseException:
+        cursor.execute("ROLLBACK")
+        raise
