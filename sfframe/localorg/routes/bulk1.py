@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from sfframe.localorg.routes.answers import services_of
 from sfframe.localorg.routes.bulk1_documents import (
+    Bulk1Json,
     info_answer,
     list_answer,
     names_json,
@@ -104,6 +105,8 @@ def _batch_answer(info: Info, status: int = 200, headers: dict[str, str] | None 
 
 def _content_answer(content: Content) -> Response:
     headers = {"Content-Type": content.content_type}
+    if content.path is None and names_json(content.content_type):
+        return Bulk1Json(content.text)
     if content.path is None:
         return Response(content.text, headers=headers)
     if content.path.stat().st_size <= _WHOLE:

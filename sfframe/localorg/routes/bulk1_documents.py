@@ -86,14 +86,15 @@ def result_list_answer(ids: Sequence[str], *, as_json: bool) -> Response:
 
 
 def error_answer(error: ServiceError, scope: Scope) -> Response:
-    """The error document: JSON where the request says that it is JSON, else XML."""
+    """The error document: in the format of the request (clients.md 2.8); one that says none gets that of the job."""
     status, code, message = error.status, error.code, error.message
     if not isinstance(error, Bulk1Error):
         code = _CODES.get(code, "ClientInputError")
         status = status if status >= 500 else 400
     if code == "InvalidSessionId" and not isinstance(error, Bulk1Error):
         message = "Invalid session id"
-    if names_json(Headers(scope=scope).get("content-type", "")):
+    content_type = Headers(scope=scope).get("content-type", "")
+    if names_json(content_type) or (not content_type and isinstance(error, Bulk1Error) and error.as_json):
         return Bulk1Json({"exceptionCode": code, "exceptionMessage": message}, status)
     members = _members({"exceptionCode": code, "exceptionMessage": message}, 1)
     return _xml(f'<error\n   xmlns="{NAMESPACE}">\n{members}</error>', status)

@@ -223,7 +223,7 @@ class Bulk1Service:
         """The results of the rows in their order, or the ids of a query's result files."""
         with self._store.cursor() as cursor:
             job, batch = _found_batch(cursor, job_id, batch_id)
-            _check_ended(batch)
+            _check_ended(job, batch)
             kind = CONTENT_TYPES[job.content_type]
             if not job.queries:
                 return Content(kind, text=bulk1_results.rows_text(cursor, batch.id, job.content_type))
@@ -234,7 +234,7 @@ class Bulk1Service:
         """One file of a query's result."""
         with self._store.cursor() as cursor:
             job, batch = _found_batch(cursor, job_id, batch_id)
-        _check_ended(batch)
+        _check_ended(job, batch)
         if batch.result_id is None or result_id[:15] != batch.result_id:
             raise Bulk1Error("InvalidBatch", f"Invalid result id: {result_id}")  # a guess
         return Content(CONTENT_TYPES[job.content_type], path=self._result_path(batch.id))
@@ -276,7 +276,7 @@ class Bulk1Service:
         chunk: bool = False,
     ) -> Batch:
         """Store a new batch behind those that the job has; hold ``store.writing``."""
-        now, place = self._store.now(), len(bulk1_jobs.batches_of(cursor, job.id))
+        now, place = self._store.now(), bulk1_jobs.count_of(cursor, job.id)
         batch = Batch(self._store.new_id("751"), job.id, place, "Queued", now, now, charset, chunk)
         self._folder.mkdir(exist_ok=True)
         self._request_path(batch.id).write_bytes(content)
@@ -347,11 +347,12 @@ def _found_batch(cursor: duckdb.DuckDBPyConnection, job_id: str, batch_id: str) 
     return job, batch
 
 
-def _check_ended(batch: Batch) -> None:
+def _check_ended(job: Job, batch: Batch) -> None:
+    as_json = job.content_type == "JSON"
     if batch.state not in bulk1_jobs.ENDED:
-        raise Bulk1Error("InvalidBatch", "Batch not completed")  # from memory
+        raise Bulk1Error("InvalidBatch", "Batch not completed", as_json=as_json)  # from memory
     if batch.state != "Completed":
-        raise Bulk1Error("InvalidBatch", "Records not processed")  # recorded
+        raise Bulk1Error("InvalidBatch", "Records not processed", as_json=as_json)  # recorded
 
 
 def _verb(state: str) -> str:

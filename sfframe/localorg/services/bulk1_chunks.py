@@ -103,16 +103,14 @@ def split(store: Store, cursor: duckdb.DuckDBPyConnection, job: Job, statement: 
         WITH ids AS (
             SELECT "Id" AS id, row_number() OVER (ORDER BY "Id") - 1 AS place FROM {store.table(statement.obj)} {start}
         )
-        SELECT id FROM ids WHERE place % {job.chunk_rows} = 0 OR place = (SELECT max(place) FROM ids) ORDER BY id
+        SELECT id[:15], place FROM ids
+        WHERE place % {job.chunk_rows} = 0 OR place = (SELECT max(place) FROM ids) ORDER BY place
         """
     ).fetchall()
     if not found:
         return []
-    bounds = [one[:15] for (one,) in found]
-    rows = cursor.execute(f"SELECT count(*) FROM {store.table(statement.obj)} {start}").fetchall()[0][0]
-    if (rows - 1) % (job.chunk_rows or 1) != 0:
-        bounds.pop()  # the last row begins no chunk of its own
-    bounds.append(_following(found[-1][0][:15]))
+    bounds = [fifteen for fifteen, place in found if place % (job.chunk_rows or 1) == 0]
+    bounds.append(_following(found[-1][0]))
     return [_narrowed(text, statement.query, lower, upper) for lower, upper in itertools.pairwise(bounds)]
 
 

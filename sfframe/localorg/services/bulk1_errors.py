@@ -6,10 +6,14 @@ from sfframe.localorg.services.errors import ServiceError
 
 
 class Bulk1Error(ServiceError):
-    """A call that is refused; ``code`` is the ``exceptionCode``."""
+    """A call that is refused; ``code`` is the ``exceptionCode``.
 
-    def __init__(self, code: str, message: str, *, status: int = 400) -> None:
-        super().__init__(status, code, message)
+    ``as_json`` says that it is about a JSON job, for requests that say nothing of their format.
+    """
+
+    def __init__(self, code: str, message: str, *, as_json: bool = False) -> None:
+        super().__init__(400, code, message)
+        self.as_json = as_json
 
 
 class BatchFault(Exception):

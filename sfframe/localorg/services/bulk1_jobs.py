@@ -143,6 +143,11 @@ def batches_of(cursor: duckdb.DuckDBPyConnection, job_id: str) -> list[Batch]:
     return BATCHES.select(cursor, "WHERE job_id = ? ORDER BY place", [job_id])
 
 
+def count_of(cursor: duckdb.DuckDBPyConnection, job_id: str) -> int:
+    """How many batches the job has."""
+    return int(cursor.execute(f"SELECT count(*) FROM {BATCHES.name} WHERE job_id = ?", [job_id]).fetchall()[0][0])
+
+
 def unfinished(cursor: duckdb.DuckDBPyConnection) -> list[Batch]:
     """The batches that wait or were running, the oldest first."""
     return BATCHES.select(cursor, "WHERE state IN ('Queued', 'InProgress') ORDER BY id", [])

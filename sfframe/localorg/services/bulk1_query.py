@@ -14,7 +14,7 @@ from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.problems import literal
 from sfframe.localorg.services.query import compile_text
 from sfframe.localorg.services.query_json import record_sql
-from sfframe.localorg.services.soql_shape import Leaf, Record
+from sfframe.localorg.services.soql_shape import Branches, Leaf, Record
 from sfframe.localorg.services.soql_sql import Statement
 from sfframe.localorg.services.soql_values import DAY_TYPES
 from sfframe.localorg.store.store import Store
@@ -86,8 +86,16 @@ def _json(statement: Statement, version: str) -> tuple[str, str, str]:
 
 
 def _days(record: Record) -> set[int]:
-    found = {item.column for item in record.items if isinstance(item, Leaf) and item.field.type in DAY_TYPES}
-    return found.union(*(_days(item) for item in record.items if isinstance(item, Record)))
+    """The columns with a date or a moment."""
+    found: set[int] = set()
+    for item in record.items:
+        if isinstance(item, Leaf) and item.field.type in DAY_TYPES:
+            found.add(item.column)
+        elif isinstance(item, Branches):
+            found.update(*(_days(one) for one in item.records))
+        elif isinstance(item, Record):
+            found |= _days(item)
+    return found
 
 
 def _with_numbers(record: Record) -> Record:
@@ -96,6 +104,8 @@ def _with_numbers(record: Record) -> Record:
     for item in record.items:
         if isinstance(item, Leaf) and item.field.type in DAY_TYPES:
             shown.items.append(replace(item, field=replace(item.field, type="long")))
+        elif isinstance(item, Branches):
+            shown.items.append(replace(item, records=tuple(_with_numbers(one) for one in item.records)))
         else:
             shown.items.append(_with_numbers(item) if isinstance(item, Record) else item)
     return shown
