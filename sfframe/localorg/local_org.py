@@ -16,7 +16,9 @@ from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.catalogue.types import COMPOUND_TYPES
 from sfframe.localorg.faults import Faults
 from sfframe.localorg.server import Server
+from sfframe.localorg.services import rules, undeleting
 from sfframe.localorg.services.services import Services
+from sfframe.localorg.store.rules import DuplicateRule, ValidationRule
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.snapshots import Snapshot
 from sfframe.localorg.store.store import Store, quoted
@@ -105,6 +107,29 @@ class LocalOrg:
         """Remove all rows, jobs and open queries. Definitions, sessions and the org's own user stay."""
         self._services.reset()
 
+    def validation_rule(self, sobject: str, *, name: str, when: str, message: str, field: str | None = None) -> None:
+        """Let an object refuse rows with FIELD_CUSTOM_VALIDATION_EXCEPTION and ``message``, shown at ``field``.
+
+        ``when`` is a SOQL condition, as behind WHERE, that holds for the rows to refuse. It sees the row as it would be
+        after the save, and its parents (``Account.Type = 'Partner'``); an empty value is null there. The same name
+        again replaces the rule. Kept in the org's file and by ``reset``; ``restore`` brings back the rules of
+        its snapshot. Raises ValueError for a condition or a field that the object does not have.
+
+        >>> from sfframe.localorg import LocalOrg
+        >>> with LocalOrg() as org:
+        ...     org.validation_rule("Account", name="Phone", when="Phone = null", message="A phone?", field="Phone")
+        """
+        rules.declare(self._store, ValidationRule(self._object(sobject).name, name, when, message, field))
+
+    def duplicate_rule(self, sobject: str, *, name: str, fields: list[str], message: str | None = None) -> None:
+        """Let an object refuse rows with DUPLICATES_DETECTED that agree with a live row in all ``fields``.
+
+        Text is compared without case, empty values agree with nothing. What is said of ``validation_rule`` holds for
+        the name and for how long it is kept.
+        """
+        declared = DuplicateRule(self._object(sobject).name, name, tuple(fields))
+        rules.declare(self._store, replace(declared, message=message) if message else declared)
+
     def insert(self, name: str, rows: pl.DataFrame) -> list[str]:
         """Put rows into an object without any API call; answers their ids in the order of the rows.
 
@@ -120,6 +145,14 @@ class LocalOrg:
         ['Acme', 'Apex']
         """
         return self._services.insert(self._object(name), rows)
+
+    def undelete(self, sobject: str, ids: list[str]) -> dict[str, str]:
+        """Bring rows back from the recycle bin, with the children that went along.
+
+        Answers the refused ids with what the org says of them, as ``CODE: words``.
+        """
+        refused = undeleting.undelete(self._store, self._object(sobject), ids)
+        return {one: f"{refusal.code}: {refusal.message}" for one, refusal in refused.items()}
 
     def snapshot(self) -> Snapshot:
         """All rows as they are now, to be brought back by ``restore`` as often as needed; costs a copy of them.

@@ -18,6 +18,7 @@ from sfframe.localorg.services import (
     lookups,
     matching,
     permissions,
+    rules,
     uniqueness,
     writing,
 )
@@ -55,6 +56,7 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
     if task.deletes:
         deleting.delete_rows(task, cursor)
     else:
+        rules.refuse_invalid(task, cursor, rows)
         uniqueness.refuse_duplicates(task, cursor)
         if task.operation != "update":
             writing.insert_rows(task, cursor, max(rows, 1))

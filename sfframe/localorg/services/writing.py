@@ -11,8 +11,11 @@ from sfframe.localorg.services.task import Task
 from sfframe.localorg.store.store import quoted
 
 
-def insert_rows(task: Task, cursor: duckdb.DuckDBPyConnection, rows: int) -> None:
-    """Add the rows that are new. ``rows`` is how many there may be, for the counters of auto-numbers."""
+def insert_rows(task: Task, cursor: duckdb.DuckDBPyConnection, rows: int, *, into: str | None = None) -> None:
+    """Add the rows that are new, to the object's table or a copy of it.
+
+    ``rows`` is how many there may be, for the counters of auto-numbers.
+    """
     store, obj = task.store, task.obj
     values = derived.constants(obj, store) | {"Id": "id"}
     values |= {
@@ -27,13 +30,13 @@ def insert_rows(task: Task, cursor: duckdb.DuckDBPyConnection, rows: int) -> Non
     sent = {column.field.name for column in task.columns}
     values |= derived.composed(obj, sent, lambda name: values.get(name, "NULL"), creating=True)
     cursor.execute(
-        f"INSERT INTO {task.table} ({', '.join(quoted(name) for name in values)}) "
+        f"INSERT INTO {into or task.table} ({', '.join(quoted(name) for name in values)}) "
         f"SELECT {', '.join(values.values())} FROM saving_rows WHERE problem IS NULL AND creates"
     )
 
 
-def update_rows(task: Task, cursor: duckdb.DuckDBPyConnection) -> None:
-    """Change the rows that were found; an empty cell leaves its field alone."""
+def update_rows(task: Task, cursor: duckdb.DuckDBPyConnection, *, into: str | None = None) -> None:
+    """Change the rows that were found, in the object's table or a copy; an empty cell leaves its field alone."""
     obj = task.obj
     values = {one.field.name: _changed_value(one) for one in task.columns if _stored(one)}
     sent = set(values)
@@ -43,7 +46,7 @@ def update_rows(task: Task, cursor: duckdb.DuckDBPyConnection) -> None:
         return
     assignments = ", ".join(f"{quoted(name)} = {value}" for name, value in values.items())
     cursor.execute(
-        f"UPDATE {task.table} AS t SET {assignments} FROM saving_rows w "
+        f"UPDATE {into or task.table} AS t SET {assignments} FROM saving_rows w "
         'WHERE t."Id" = w.id AND w.problem IS NULL AND NOT w.creates'
     )
 

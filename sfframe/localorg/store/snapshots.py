@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from sfframe.localorg.store.rules import Rule
 from sfframe.localorg.store.store import Store
 
 _COUNTERS = "org.counters"
@@ -18,24 +19,25 @@ class Snapshot:
 
     schema: str
     tables: tuple[str, ...]
+    rules: tuple[Rule, ...]
 
 
 _numbers = itertools.count(1)
 
 
 def take(store: Store) -> Snapshot:
-    """Copy all tables that have rows."""
+    """Copy all tables that have rows, and remember the rules."""
     with store.writing, store.cursor() as cursor:
         tables = (_COUNTERS, *_filled(store, cursor))
         schema = f"memory.snapshot_{next(_numbers)}"
         cursor.execute(f"CREATE SCHEMA {schema}")
         for at, table in enumerate(tables):
             cursor.execute(f"CREATE TABLE {schema}.t{at} AS FROM {table}")
-    return Snapshot(schema, tables)
+    return Snapshot(schema, tables, store.rules.all)
 
 
 def bring_back(store: Store, snapshot: Snapshot) -> None:
-    """Make the rows those of the snapshot; columns that came later are empty then."""
+    """Make rows and rules those of the snapshot; columns that came later are empty then."""
     with store.writing, store.cursor() as cursor:
         cursor.execute("BEGIN")
         try:
@@ -43,6 +45,8 @@ def bring_back(store: Store, snapshot: Snapshot) -> None:
                 cursor.execute(f"DELETE FROM {table}")
             for at, table in enumerate(snapshot.tables):
                 cursor.execute(f"INSERT INTO {table} BY NAME FROM {snapshot.schema}.t{at}")
+            if store.rules.all != snapshot.rules:
+                store.rules.keep(snapshot.rules, cursor)
             cursor.execute("COMMIT")
         except BaseException:
             cursor.execute("ROLLBACK")

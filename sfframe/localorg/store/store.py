@@ -21,6 +21,7 @@ from sfframe.localorg.catalogue.deployment import Described, refusal
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.catalogue.types import COMPOUND_TYPES
 from sfframe.localorg.store import java_numbers, record_ids
+from sfframe.localorg.store.rules import Rules
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.transactions import WritingLock, joined, joining
 
@@ -75,6 +76,7 @@ class Store:
     def __init__(self, path: Path | None, catalogue: Catalogue, settings: Settings | None = None) -> None:
         self.path = path.absolute() if path else None
         self.catalogue = catalogue
+        self.rules = Rules()
         self.settings = settings or Settings()
         self.writing = WritingLock(self)
         self.scratch = Path(tempfile.mkdtemp(prefix="sfframe-org-"))
@@ -225,6 +227,7 @@ class Store:
             if kept["format"] != _FORMAT:
                 raise self._unusable(f"It was written by another version of sfframe (format {kept['format']}).")
             self.org_id, self.user_id, self.profile_id = (kept[key] for key in ("org_id", "user_id", "profile_id"))
+            self.rules.load(cursor)
             cursor.execute(record_ids.macros(self.pod) + java_numbers.MACROS)
             for (text,) in cursor.execute("SELECT described FROM org.deployments ORDER BY position").fetchall():
                 self.catalogue.deploy(json.loads(text))
