@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,29 +13,6 @@ from requests.adapters import HTTPAdapter
 from simple_salesforce.api import Salesforce
 
 pytestmark = pytest.mark.slow
-
-DEPLOYED = [
-    {
-        "name": "Account",
-        "fields": [{"name": "Ext_Id__c", "type": "string", "length": 20, "externalId": True, "unique": True}],
-    }
-]
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """``sfframe org serve`` on a free port, as its one line of JSON describes it; it ends at an interrupt."""
-    folder = tmp_path_factory.mktemp("served")
-    (folder / "objects.json").write_text(json.dumps(DEPLOYED))
-    command = [sys.executable, "-m", "sfframe.cli", "org", "serve", "--port=0", f"--path={folder / 'org.duckdb'}"]
-    with subprocess.Popen(
-        [*command, f"--deploy={folder / 'objects.json'}"], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
-        assert process.stdout.read() == ""
 
 
 class PlainHttp(HTTPAdapter):

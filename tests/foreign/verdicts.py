@@ -1,0 +1,69 @@
+"""How checks of foreign clients are named and collected, and which of their calls the embedded org does not offer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one check went. ``check`` starts with the client's call; behind a colon it says which use of it."""
+
+    check: str
+    ok: bool
+    detail: str
+
+
+def judges(client: str, *checks: str) -> pytest.MarkDecorator:
+    """Marks a test that judges these calls of a client; report.py makes its table from the marks."""
+    return pytest.mark.judges(client, checks)
+
+
+def call_of(check: str) -> str:
+    """The client's call that a check is about.
+
+    >>> call_of("Query.update: Bulk API 1.0")
+    'Query.update'
+    """
+    return check.partition(": ")[0]
+
+
+def not_judged(client: str, offered: Iterable[str], checks: Iterable[str]) -> set[str]:
+    """The calls that a client offers, that no check is about and that are not named here as not offered."""
+    left = set(offered) - {call_of(check) for check in checks}
+    return {call for call in left if not any(re.fullmatch(pattern, call) for pattern, _ in NOT_OFFERED[client])}
+
+
+_INNER = "Sends nothing of its own; other calls use it."
+_UI = "What is on a screen (layouts, tabs, themes, quick actions, list views) is no data, and the org has no screens."
+_APEX = "The org runs no Apex."
+_METADATA = "Objects and fields come by `deploy`; the metadata API and changes by the tooling API are not offered."
+
+# For each client, patterns of its calls and why the org has nothing for them.
+NOT_OFFERED: dict[str, list[tuple[str, str]]] = {
+    "simple-salesforce": [
+        (r"Salesforce\.apexecute", _APEX),
+        (r"Salesforce\.(mdapi|deploy|checkDeployStatus)", _METADATA),
+        (r"SFType\.describe_layout", _UI),
+        (r"Salesforce\.set_password", "The password of the org's user is fixed, as tests print it beforehand."),
+        (r"\w+\.(parse_\w+|worker|filter_null_bytes)", _INNER),
+    ],
+    "jsforce": [
+        (r"Connection\.(tabs|theme|quickActions?)", _UI),
+        (r"SObject\.(layouts|compactLayouts|approvalLayouts)\$*|SObject\.(listviews?|quickActions?)", _UI),
+        (r"Connection\.apex|Tooling\.(executeAnonymous|runTests\w+|completions)", _APEX),
+        (r"Connection\.(metadata|soap)", _METADATA),
+        (r"Tooling\.(create|insert|retrieve|update|upsert|destroy|delete|del)", _METADATA),
+        (r"Connection\.(analytics|chatter)", "Reports, dashboards and feeds are not offered."),
+        (r"Connection\.streaming", "Long-polling by Bayeux is not offered; `updated` and `deleted` tell what changed."),
+        (r"OAuth2\.getAuthorizationUrl", "The org has no login page; the grants without a browser are offered."),
+        (r"Connection\.(bulk2?|tooling|isLightningInstance)", _INNER),
+        (r"Query\.(locatorToUrl|urlToLocator|constructResponse|mapBulkV2ResultsToSaveResults)", _INNER),
+        (r"\w+JobV2\.create\w+Request", _INNER),
+    ],
+    "sf": [],
+}
