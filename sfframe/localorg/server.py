@@ -14,7 +14,18 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Scope
 
-from sfframe.localorg.routes import bulk1, bulk_query, catalogue, ingest, limits, oauth, query, records, soap
+from sfframe.localorg.routes import (
+    bulk1,
+    bulk_query,
+    catalogue,
+    ingest,
+    limits,
+    oauth,
+    query,
+    records,
+    soap,
+    sobject_collections,
+)
 from sfframe.localorg.routes.decoding import Decoding
 from sfframe.localorg.routes.failures import Failures, no_route
 from sfframe.localorg.routes.faulty import Faulty
@@ -40,6 +51,7 @@ def make_app(services: Services) -> Starlette:
             *bulk_query.routes,
             *ingest.routes,
             *bulk1.routes,
+            *sobject_collections.routes,
             *records.routes,  # last: their paths take whatever stands below an object
         ],
         middleware=[

@@ -55,11 +55,10 @@ class _Target:
 class RowReader:
     """Reads the records of one object; names are looked up once, whatever the number of records."""
 
-    def __init__(self, body: JsonBody, obj: ObjectDef, catalogue: Catalogue, *, inserts: bool) -> None:
+    def __init__(self, body: JsonBody, obj: ObjectDef, catalogue: Catalogue) -> None:
         self._body = body
         self._obj = obj
         self._catalogue = catalogue
-        self._inserts = inserts
         self._targets: dict[str, _Target | None] = {}
 
     def read(self, record: Mapping[str, object], path: Path) -> Row:
@@ -89,7 +88,7 @@ class RowReader:
     def _add(self, row: Row, target: _Target, name: str, value: object) -> None:
         column, place = target.column, (*row.path, name)
         if value is None:
-            if self._inserts and column == "Id":
+            if column == "Id":
                 return  # an id that is null names no row
             cell = NULL_MARK
         elif target.relationship:

@@ -62,7 +62,7 @@ class RecordService:
 
     def create(self, obj: ObjectDef, body: JsonBody) -> Outcome:
         """Insert a record; raises the service's error where it cannot be saved."""
-        return self._save(Save(obj, "insert"), self._row(obj, body, inserts=True), body)
+        return self._save(Save(obj, "insert"), self._row(obj, body), body)
 
     def update(self, obj: ObjectDef, record_id: str, body: JsonBody) -> None:
         """Change a record."""
@@ -80,20 +80,27 @@ class RecordService:
 
     def read(self, obj: ObjectDef, record_id: str, fields: str | None, version: str) -> Found:
         """A record with the fields of a list of names, or with all of them in the order of the describe."""
-        names = self._selected(obj, fields)
-        text = f"SELECT {', '.join(names)} FROM {obj.name} WHERE Id = '{record_id}'"
-        statement = compile_text(self._store, text, version)
-        stamp = "SystemModstamp" if obj.field("SystemModstamp") else "LastModifiedDate"
-        touched = quoted(stamp) if obj.field(stamp) else "NULL"
-        with self._store.cursor() as cursor:
-            found = cursor.execute(
-                f"SELECT {record_sql(statement.record, version)}, (SELECT {touched} FROM {self._store.table(obj)} "
-                f'WHERE "Id" = $id) FROM ({statement.select_sql()})',
-                {"id": record_id},
-            ).fetchall()
+        stamp = next((one for one in ("SystemModstamp", "LastModifiedDate") if obj.field(one)), None)
+        found = self._texts(obj, [record_id], fields, version)
         if not found:
             raise not_found()
-        return Found(record_id, found[0][1], found[0][0])
+        with self._store.cursor() as cursor:
+            sql = f'SELECT {quoted(stamp) if stamp else "NULL"} FROM {self._store.table(obj)} WHERE "Id" = $id'
+            modified = cursor.execute(sql, {"id": record_id}).fetchall()
+        return Found(record_id, modified[0][0], found[record_id])
+
+    def read_many(self, obj: ObjectDef, ids: list[str], fields: str, version: str) -> dict[str, str]:
+        """The JSON of the records by their ids, without those that are not there."""
+        return self._texts(obj, ids, fields, version)
+
+    def _texts(self, obj: ObjectDef, ids: list[str], fields: str | None, version: str) -> dict[str, str]:
+        wanted = ", ".join(f"'{one}'" for one in ids)
+        text = f"SELECT {', '.join(self._selected(obj, fields))} FROM {obj.name} WHERE Id IN ({wanted})"
+        statement = compile_text(self._store, text, version)
+        id_column = f"c{statement.record.id_column}"
+        with self._store.cursor() as cursor:
+            sql = f"SELECT {id_column}, {record_sql(statement.record, version)} FROM ({statement.select_sql()})"
+            return dict(cursor.execute(sql).fetchall())
 
     def key(self, obj: ObjectDef, name: str) -> FieldDef:
         """The field by which records can be named in a path."""
@@ -183,8 +190,8 @@ class RecordService:
             chosen[name if dot else field.name] = None
         return list(chosen | {"Id": None})  # always there; that it comes last is a guess
 
-    def _row(self, obj: ObjectDef, body: JsonBody, *, inserts: bool = False) -> Row:
-        row = RowReader(body, obj, self._store.catalogue, inserts=inserts).read(body.expect_object(), ())
+    def _row(self, obj: ObjectDef, body: JsonBody) -> Row:
+        row = RowReader(body, obj, self._store.catalogue).read(body.expect_object(), ())
         if row.fault is not None:
             raise Problem(row.fault.code, row.fault.message, None).error()
         return row

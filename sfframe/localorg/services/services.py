@@ -21,6 +21,7 @@ from sfframe.localorg.services.query import QueryService
 from sfframe.localorg.services.records import RecordService
 from sfframe.localorg.services.replication import Replication
 from sfframe.localorg.services.request_log import RequestLog
+from sfframe.localorg.services.sobject_collections import CollectionService
 from sfframe.localorg.store import snapshots
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.snapshots import Snapshot
@@ -44,6 +45,7 @@ class Services:
         self.limits = Limits(store, settings)
         self.describes = Describes(store)
         self.records = RecordService(store)
+        self.collections = CollectionService(store, self.records)
         self.replication = Replication(store)
         self._open()
 

@@ -101,6 +101,11 @@ class Store:
         """A cursor on the database, to be closed after use: a new one, or inside of a transaction the one of it."""
         return joined(self) or self.new_cursor()
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the caller is part of an open transaction."""
+        return joined(self) is not None
+
     def new_cursor(self) -> duckdb.DuckDBPyConnection:
         """A new cursor, which sees nothing of an open transaction and may outlive it."""
         cursor = self._connection.cursor()
