@@ -110,6 +110,8 @@ def _distance(names: Names, call: Call) -> Column:
     if radius is None:
         problem = "DISTANCE takes a location, a GEOLOCATION and the unit 'mi' or 'km'"
         raise names.refusal("MALFORMED_QUERY", call.at, problem)
+    if not isinstance(call.args[0], Path):
+        raise names.refusal("MALFORMED_QUERY", call.at, "DISTANCE begins with a location field")
     (latitude, longitude), (to_latitude, to_longitude) = (_location(names, call, one) for one in call.args[:2])
     half_way = (
         f"power(sin(radians(({to_latitude}) - ({latitude})) / 2), 2) + cos(radians({latitude})) * "

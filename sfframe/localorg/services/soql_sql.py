@@ -272,6 +272,8 @@ def _check_clauses(names: Names, query: Query) -> None:
         raise ServiceError(400, "MALFORMED_QUERY", "FOR UPDATE not allowed in this context")
     if query.count_only and query.order_by:  # rest.md 13.5; the text is a guess
         raise names.refusal("MALFORMED_QUERY", query.order_by[0].expr.at, "Ordering is not allowed with COUNT()")
+    if query.having is not None and query.group_by is None:  # refused by the parser soql-parser-js too
+        raise names.refusal("MALFORMED_QUERY", query.source.at, "unexpected token: 'HAVING'")
     if query.with_clause is not None:
         _check_with(names, query, query.with_clause.upper())
 
