@@ -167,7 +167,7 @@ def test_when_the_days_calls_are_used_up_the_org_refuses() -> None:
 def test_the_resources_of_a_version_are_those_that_answer(client: httpx.Client) -> None:
     resources = client.get(f"{DATA}/").json()
     assert {name: url for name, url in resources.items() if name != "identity"} == {
-        name: f"{DATA}/{name}" for name in ("jobs", "limits", "query", "queryAll", "sobjects")
+        name: f"{DATA}/{name}" for name in ("jobs", "limits", "query", "queryAll", "sobjects", "tooling")
     }
 
 
@@ -183,7 +183,7 @@ def test_retired_versions_are_gone_and_future_ones_unknown(client: httpx.Client)
 
 def test_describes_are_found_without_case_and_with_a_slash_at_the_end(client: httpx.Client) -> None:
     everything = client.get(f"{DATA}/sobjects/").json()
-    assert (everything["encoding"], everything["maxBatchSize"], len(everything["sobjects"])) == ("UTF-8", 200, 52)
+    assert (everything["encoding"], everything["maxBatchSize"], len(everything["sobjects"])) == ("UTF-8", 200, 55)
     basic = client.get(f"{DATA}/sobjects/account/").json()
     assert basic == {"objectDescribe": everything["sobjects"][0], "recentItems": []}
     assert len(basic["objectDescribe"]) == 28
@@ -191,6 +191,13 @@ def test_describes_are_found_without_case_and_with_a_slash_at_the_end(client: ht
     assert (full["name"], full["urls"]["sobject"]) == ("Account", f"{DATA}/sobjects/Account")
     missing = client.get(f"{DATA}/sobjects/Nothing/describe")
     assert (missing.status_code, missing.json()) == (404, NOT_FOUND)
+
+
+def test_a_second_slash_in_front_of_the_path_is_taken(client: httpx.Client) -> None:
+    root = str(client.base_url).rstrip("/")
+    assert client.get(f"{root}/{DATA}/sobjects/Account/describe").json()["name"] == "Account"
+    twice_inside = client.get(f"{DATA}//sobjects/Account/describe")  # is not (bulk2.md 1.1)
+    assert (twice_inside.status_code, twice_inside.json()) == (404, NOT_FOUND)
 
 
 def test_a_describe_that_the_client_has_is_not_sent_again_until_a_deploy() -> None:

@@ -56,7 +56,8 @@ class Gate:
 
 
 def _as_meant(scope: Scope) -> Scope:
-    path, method = scope["path"], scope["method"]
+    # The sf CLI keeps an instance URL with its last slash; Salesforce takes the two (jsforce pull request 1525).
+    path, method = f"/{scope['path'].lstrip('/')}", scope["method"]
     if _ASYNC in path:
         path = _SLASHES.sub("/", path)  # clients double them (bulk1.md 1.1)
     if len(path) > 1 and path.endswith("/"):
