@@ -48,9 +48,13 @@ def jobs_of(client: httpx.Client) -> list[str]:
     return [job["id"] for job in client.get(f"{DATA}/jobs/ingest").json()["records"]]
 
 
+# Which of the two a client sees depends on whether the reset or the end of the stream reaches it first.
+BROKEN_OFF = (httpx.ReadError, httpx.RemoteProtocolError)
+
+
 def test_a_reset_before_the_request_leaves_the_org_as_it_was(org: LocalOrg, client: httpx.Client) -> None:
     org.faults.add(Fault("reset_before", method="POST", path="*/jobs/ingest", nth=1))
-    with pytest.raises(httpx.ReadError, match="reset by peer"):
+    with pytest.raises(BROKEN_OFF):
         create(client)
     assert jobs_of(client) == []
     job = create(client)
@@ -59,7 +63,7 @@ def test_a_reset_before_the_request_leaves_the_org_as_it_was(org: LocalOrg, clie
 
 def test_a_reset_after_the_request_leaves_what_was_done(org: LocalOrg, client: httpx.Client) -> None:
     org.faults.add(Fault("reset_after", method="POST", path="*/jobs/ingest", nth=1))
-    with pytest.raises(httpx.ReadError, match="reset by peer"):
+    with pytest.raises(BROKEN_OFF):
         create(client)
     assert len(jobs_of(client)) == 1
 
