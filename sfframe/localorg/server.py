@@ -25,6 +25,7 @@ from sfframe.localorg.routes import (
     records,
     soap,
     sobject_collections,
+    tooling,
 )
 from sfframe.localorg.routes.decoding import Decoding
 from sfframe.localorg.routes.failures import Failures, no_route
@@ -51,6 +52,7 @@ def make_app(services: Services) -> Starlette:
             *bulk_query.routes,
             *ingest.routes,
             *bulk1.routes,
+            *tooling.routes,
             *sobject_collections.routes,
             *records.routes,  # last: their paths take whatever stands below an object
         ],

@@ -13,12 +13,13 @@ PREFIXES = """
 Account:001 ApexClass:01p ApexTrigger:01q Asset:02i AsyncApexJob:707 Attachment:00P
 BusinessHours:01m Campaign:701 CampaignMember:00v Case:500 CaseComment:00a Contact:003
 ContentDocument:069 ContentDocumentLink:06A ContentVersion:068 Contract:800 Dashboard:01Z Document:015
-EmailMessage:02s EmailTemplate:00X Event:00U FeedComment:0D7 FeedItem:0D5 Folder:00l
-Group:00G GroupMember:011 Idea:087 Individual:0PK Lead:00Q Note:002
-Opportunity:006 OpportunityContactRole:00K OpportunityLineItem:00k Order:801 OrderItem:802 Organization:00D
-Partner:00I PermissionSet:0PS PermissionSetAssignment:0Pa Pricebook2:01s PricebookEntry:01u Product2:01t
-Profile:00e RecordType:012 Report:00O Solution:501 Task:00T Topic:0TO
-TopicAssignment:0FT User:005 UserLicense:100 UserRole:00E
+EmailMessage:02s EmailTemplate:00X EntityDefinition:4ie EntityParticle:0Nv Event:00U FeedComment:0D7
+FeedItem:0D5 FieldDefinition:4fe Folder:00l Group:00G GroupMember:011 Idea:087
+Individual:0PK Lead:00Q Note:002 Opportunity:006 OpportunityContactRole:00K OpportunityLineItem:00k
+Order:801 OrderItem:802 Organization:00D Partner:00I PermissionSet:0PS PermissionSetAssignment:0Pa
+Pricebook2:01s PricebookEntry:01u Product2:01t Profile:00e RecordType:012 Report:00O
+Solution:501 Task:00T Topic:0TO TopicAssignment:0FT User:005 UserLicense:100
+UserRole:00E
 """
 
 

@@ -56,6 +56,7 @@ class Catalogue:
 
     def __init__(self, objects: tuple[ObjectDef, ...]) -> None:
         self._objects = {one.name.casefold(): one for one in objects}
+        self.edition = 0  # counts the changes
 
     @classmethod
     def standard(cls) -> Catalogue:
@@ -124,6 +125,7 @@ class Catalogue:
     def adopt(self, objects: list[ObjectDef]) -> None:
         """Take over objects that ``planned`` made, all at once."""
         self._objects = self._objects | {one.name.casefold(): one for one in objects}
+        self.edition += 1
 
     def _prefix(self, described: Described, taken: set[str | None]) -> str:
         name = described["name"]

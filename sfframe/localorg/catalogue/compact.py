@@ -12,7 +12,7 @@ A field line is name, type, flags, a label in quotes where it is not the name sp
 C(reateable) U(pdateable) N(illable) D(efaulted on create), ``-`` for none. ``>Group|User~Owner`` is a reference to
 either object whose parent is called Owner. Values of a picklist follow on lines that begin with ``|``: ``*`` marks the
 default, ``value = label`` where the two differ. ``@block word`` copies the lines of that block of ``blocks.txt``, with
-``$`` replaced by the word.
+``$`` replaced by the word. ``parent=EntityDefinition`` makes a text the key of a row that has no real id.
 """
 
 from __future__ import annotations
@@ -166,6 +166,8 @@ def _field(line: str, draft: _Draft) -> FieldDef:
             attributes |= _MARKS[word]
         elif key == "can":
             can = value
+        elif key == "parent":
+            attributes |= {"reference_to": (value,), "relationship_name": value}
         elif equals and key in _SETTINGS:
             attributes[_SETTINGS[key]] = value
         else:

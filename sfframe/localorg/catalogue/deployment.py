@@ -239,6 +239,11 @@ def _dimensions(where: str, described: Described, type_name: str) -> dict[str, A
 
 
 def _reference(where: str, described: Described, type_name: str, known: Callable[[str], bool]) -> dict[str, Any]:
+    if type_name == "string" and described.get("referenceTo"):  # EntityDefinitionId: a key that is no id
+        return {
+            "reference_to": tuple(described["referenceTo"]),
+            "relationship_name": described.get("relationshipName"),
+        }
     if type_name != "reference":
         return {}
     targets = described.get("referenceTo") or []

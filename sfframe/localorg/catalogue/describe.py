@@ -105,7 +105,7 @@ def describe_field(field: FieldDef) -> Json:
         "aggregatable": field.aggregatable,
         "aiPredictionField": False,
         "autoNumber": field.auto_number,
-        "byteLength": _byte_length(field),
+        "byteLength": field.byte_length,
         "calculated": field.calculated,
         "calculatedFormula": None,
         "cascadeDelete": field.cascade_delete,

@@ -63,6 +63,11 @@ class FieldDef:
     deleted_with_parent: bool = False  # Contact.AccountId
     keeps_parent: bool = False  # Case.AccountId: a parent with such children cannot be deleted
 
+    @property
+    def byte_length(self) -> int:
+        """The bytes that the longest value may take; a multi-select picklist counts its letters once (recorded)."""
+        return self.length if self.type in {"id", "reference", "multipicklist"} else 3 * self.length
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectDef:

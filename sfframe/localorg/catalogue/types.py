@@ -47,6 +47,9 @@ FIELD_TYPES = {
     "address": FieldType("urn:address", "F"),
     "location": FieldType("urn:location", ""),
     "anyType": FieldType("xsd:anyType", ""),
+    "complexvalue": FieldType("urn:complexvalue", ""),  # JSON; the soap type is a guess
+    "json": FieldType("xsd:string", ""),
+    "datacategorygroupreference": FieldType("xsd:string", "AFGS", length=80),
 }
 
 NUMBER_TYPES = frozenset({"double", "currency", "percent"})

@@ -13,7 +13,7 @@ from sfframe.localorg.routes.answers import JsonAnswer, base_of, host_of, servic
 from sfframe.localorg.services.describes import Described
 from sfframe.localorg.services.versions import versions
 
-_RESOURCES = ("jobs", "limits", "query", "queryAll", "sobjects")
+_RESOURCES = ("jobs", "limits", "query", "queryAll", "sobjects", "tooling")
 
 
 def all_versions(_request: Request) -> Response:
@@ -30,21 +30,21 @@ def resources(request: Request) -> Response:
 
 def all_objects(request: Request) -> Response:
     """GET /sobjects."""
-    return _conditional(request, services_of(request).describes.all_objects(base_of(request)))
+    return conditional(request, services_of(request).describes.all_objects(base_of(request)))
 
 
 def basic(request: Request) -> Response:
     """GET /sobjects/X."""
-    return _conditional(request, services_of(request).describes.basic(request.path_params["name"], base_of(request)))
+    return conditional(request, services_of(request).describes.basic(request.path_params["name"], base_of(request)))
 
 
 def full(request: Request) -> Response:
     """GET /sobjects/X/describe."""
     name = request.path_params["name"]
-    return _conditional(request, services_of(request).describes.full(name, base_of(request), host_of(request)))
+    return conditional(request, services_of(request).describes.full(name, base_of(request), host_of(request)))
 
 
-def _conditional(request: Request, described: Described) -> Response:
+def conditional(request: Request, described: Described) -> Response:
     """The describe, or 304 where the client says that it has this one."""
     headers = {
         "ETag": described.etag,

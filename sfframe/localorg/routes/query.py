@@ -38,9 +38,13 @@ def _first_page(request: Request, *, all_rows: bool) -> Response:
     text = request.query_params.get("q", "")
     if request.query_params.get("columns", "").lower() == "true":
         return JsonAnswer(service.columns(text, version, all_rows=all_rows))
+    return JsonAnswer(service.query(text, version, all_rows=all_rows, page_rows=page_rows(request)))
+
+
+def page_rows(request: Request) -> int | None:
+    """How many rows the client would like on a page (rest.md 1.3)."""
     found = _BATCH_SIZE.search(request.headers.get("Sforce-Query-Options", ""))
-    page_rows = int(found[1]) if found else None
-    return JsonAnswer(service.query(text, version, all_rows=all_rows, page_rows=page_rows))
+    return int(found[1]) if found else None
 
 
 _BASE = "/services/data/{version}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from sfframe.localorg.services import definitions
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store
@@ -76,7 +77,7 @@ class Limits:
         """Rows outside the recycle bin by object; objects that are unknown or empty are left out."""
         catalogue = self._store.catalogue
         found = catalogue.objects.values() if names is None else [catalogue.find(name) for name in names]
-        objects = {obj.name: obj for obj in found if obj is not None}
+        objects = {obj.name: obj for obj in found if obj is not None and obj.name not in definitions.NAMES}
         counted = [
             f"SELECT {at} AS at_, count(*) AS n FROM {self._store.table(obj)}"
             + (' WHERE "IsDeleted" IS NOT TRUE' if obj.field("IsDeleted") else "")

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from sfframe.errors import SoqlSyntaxError
+from sfframe.localorg.services import definitions
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.query_columns import column_metadata
 from sfframe.localorg.services.query_json import record_sql
@@ -47,6 +48,7 @@ def compile_text(
         query = parse(text)
     except SoqlSyntaxError as error:
         raise ServiceError(400, "MALFORMED_QUERY", _syntax_message(text, error)) from error
+    definitions.prepare(store, query, text)
     compiler = Compiler(store, text, version=version, all_rows=all_rows, shown_children=shown_children)
     return compiler.compile(query)
 

@@ -51,6 +51,8 @@ def _value(leaf: Leaf, record: Record, version: str) -> str:
             text = f"'\"' || strftime({column}, '%Y-%m-%dT%H:%M:%S.%g+0000') || '\"'"
         case "time":
             text = f"'\"' || strftime(DATE '2000-01-01' + {column}, '%H:%M:%S.%gZ') || '\"'"
+        case "complexvalue":
+            text = column  # JSON already
         case "base64":
             url = quoted_text(f'"/services/data/{version}/sobjects/{record.type}/')
             text = f"CASE WHEN {column} THEN {url} || c{record.id_column} || '/{leaf.name}\"' END"

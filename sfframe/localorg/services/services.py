@@ -22,6 +22,7 @@ from sfframe.localorg.services.records import RecordService
 from sfframe.localorg.services.replication import Replication
 from sfframe.localorg.services.request_log import RequestLog
 from sfframe.localorg.services.sobject_collections import CollectionService
+from sfframe.localorg.services.tooling import Tooling
 from sfframe.localorg.store import snapshots
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.snapshots import Snapshot
@@ -88,6 +89,7 @@ class Services:
 
     def _open(self) -> None:
         self.query = QueryService(self.store, self.settings)
+        self.tooling = Tooling(self.store, self.query, self.describes)
         self.bulk_query = BulkQueryService(self.store, self.settings, self.faults)
         self.ingest = IngestService(self.store, self.settings, self.limits.count_batches, self.faults)
         self.bulk1 = Bulk1Service(self.store, self.settings, self.limits.count_batches, self.faults)

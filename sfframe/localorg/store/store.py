@@ -79,6 +79,7 @@ class Store:
         self.rules = Rules()
         self.settings = settings or Settings()
         self.writing = WritingLock(self)
+        self.shown_edition = -1  # of the catalogue, in the tables that show it to SOQL (services/definitions.py)
         self.scratch = Path(tempfile.mkdtemp(prefix="sfframe-org-"))
         self._tidy = weakref.finalize(self, shutil.rmtree, self.scratch, ignore_errors=True)
         try:
@@ -158,21 +159,6 @@ class Store:
         """One new id outside of any transaction: of a job, a session, a locator."""
         with self.writing, self.cursor() as cursor:
             return record_ids.record_id(prefix, self.pod, self.next_counter(cursor, prefix, 1))
-
-    def ensure(self, obj: ObjectDef, cursor: duckdb.DuckDBPyConnection | None = None) -> None:
-        """Create the object's table, or add the columns that it lacks. New checkbox columns hold their default."""
-        if cursor is None:
-            with self.writing, self.cursor() as own:
-                return self.ensure(obj, own)
-        columns = {field.name: _column(field) for field in obj if field.type not in COMPOUND_TYPES}
-        present = self._column_types(cursor, obj)
-        if not present:
-            cursor.execute(f"CREATE TABLE {self.table(obj)} ({', '.join(columns.values())})")
-            return None
-        for name, column in columns.items():
-            if name.casefold() not in present:
-                cursor.execute(f"ALTER TABLE {self.table(obj)} ADD COLUMN {column}")
-        return None
 
     def deploy(self, described: list[Described]) -> list[ObjectDef]:
         """Deploy to the catalogue, bring the tables in line and remember the definitions in the file.
@@ -295,7 +281,7 @@ class Store:
             "IsDeleted": False,
             "IsArchived": False,
         }
-        rows = {
+        rows: dict[str, dict[str, Any]] = {
             "Organization": organization | locale,
             "Profile": profile,
             "User": user | locale,
