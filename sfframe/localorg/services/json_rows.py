@@ -9,32 +9,35 @@ import pyarrow as pa
 
 from sfframe.localorg.catalogue.catalogue import Catalogue
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
+from sfframe.localorg.catalogue.types import COMPOUND_TYPES
 from sfframe.localorg.services import columns
 from sfframe.localorg.services.columns import ColumnFault
-from sfframe.localorg.services.json_body import JsonBody, NumberText, Path, token
-from sfframe.localorg.services.problems import SEPARATOR
+from sfframe.localorg.services.json_body import JsonBody, Path, token
 from sfframe.localorg.services.task import Staged
+from sfframe.localorg.store.record_ids import id18
 
 NULL_MARK = "\x1d"  # a separator of ASCII: no text of a record has one
 _BLANKS = " \t\r\n"
-_TEXTS = (str, int, NumberText)
+_TEXTS = (str, int)  # NumberText among them
+_IDS = ("id", "reference")
 _POLYMORPHIC = "Nested object for polymorphic foreign key must have an attributes field before any other fields."
 
 
 class RowFault(Exception):
-    """A record that cannot be a row of its object; ``code`` and the text are the service's."""
+    """A record that cannot be a row of its object; code and words are the service's, ``fields`` are the named ones."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, fields: list[str] | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.fields = fields
 
 
 @dataclass(slots=True)
 class Row:
     """A record that was read: cells by column name, as columns.resolve takes them, and the path of the record.
 
-    ``keys`` tells under which path of the record a field's value stood.
+    ``keys`` tells where in the record a field's value stood.
     """
 
     path: Path
@@ -47,8 +50,8 @@ class Row:
 class _Target:
     """What a member of a record is written to; ``relationship`` for an object that names a parent."""
 
-    column: str
     field: FieldDef
+    place: Path
     relationship: bool = False
 
 
@@ -64,52 +67,55 @@ class RowReader:
     def read(self, record: Mapping[str, object], path: Path) -> Row:
         """The row of a record; what is wrong with its members is the row's fault."""
         row = Row(path)
+        cells, keys = row.cells, row.keys
         try:
             for name, value in record.items():
-                if name == "attributes":
-                    continue
                 target = self._targets[name] if name in self._targets else self._look_up(name)
                 if target is None:
+                    if name == "attributes":
+                        continue
                     raise RowFault("INVALID_FIELD", f"No such column '{name}' on sobject of type {self._obj.name}")
-                self._add(row, target, name, value)
+                column, place = target.field.name, target.place
+                if value is None:
+                    if column == "Id":
+                        continue  # an id that is null names no row
+                    cell = NULL_MARK
+                elif target.relationship:
+                    column, cell, place = self._parent(target.field, value, path, place)
+                else:
+                    cell = self._cell(target.field, value, path, place)
+                if target.field.name in keys:
+                    raise RowFault("INVALID_FIELD", f"The field {target.field.name} is specified more than once")
+                cells[column] = cell
+                keys[target.field.name] = place
         except RowFault as fault:
             return Row(path, fault=fault)
         return row
 
     def _look_up(self, name: str) -> _Target | None:
-        found = self._obj.field(name)
-        target = None if found is None else _Target(found.name, found)
-        if target is None:
-            parent = self._obj.relationship(name)
-            target = None if parent is None else _Target(parent.name, parent, relationship=True)
+        field, parent = self._obj.field(name), self._obj.relationship(name)
+        target = None
+        if field is not None:
+            target = _Target(field, (name,))
+        elif parent is not None:
+            target = _Target(parent, (name,), relationship=True)
         self._targets[name] = target
         return target
 
-    def _add(self, row: Row, target: _Target, name: str, value: object) -> None:
-        column, place = target.column, (*row.path, name)
-        if value is None:
-            if column == "Id":
-                return  # an id that is null names no row
-            cell = NULL_MARK
-        elif target.relationship:
-            column, cell, place = self._parent(target.field, value, place)
-        elif isinstance(value, bool):
-            cell = "true" if value else "false"
-        elif isinstance(value, _TEXTS):
+    def _cell(self, target: FieldDef, value: object, path: Path, place: Path) -> str:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, _TEXTS):
             cell = str(value).strip(_BLANKS) or NULL_MARK  # the empty string clears, too (rest.md 7)
-        elif isinstance(value, dict) and target.field.type in ("address", "location"):
-            cell = "compound"  # whatever it is, it cannot be written
-        else:
-            raise RowFault("JSON_PARSER_ERROR", undeserializable(self._body, target.field, value, place))
-        if target.field.name in row.keys:
-            raise RowFault("INVALID_FIELD", f"The field {target.field.name} is specified more than once")
-        row.cells[column] = cell
-        row.keys[target.field.name] = place
+            return _complete_id(target, cell) if target.type in _IDS and cell != NULL_MARK else cell
+        if isinstance(value, dict) and target.type in COMPOUND_TYPES:
+            return "compound"  # whatever it is, it cannot be written
+        raise RowFault("JSON_PARSER_ERROR", undeserializable(self._body, target, value, path + place))
 
-    def _parent(self, reference: FieldDef, value: object, place: Path) -> tuple[str, str, Path]:
+    def _parent(self, reference: FieldDef, value: object, path: Path, place: Path) -> tuple[str, str, Path]:
         """A parent named by one of its keys: ``{"Ext__c": "A1"}`` (rest.md 7)."""
         if not isinstance(value, dict):
-            raise RowFault("JSON_PARSER_ERROR", undeserializable(self._body, reference, value, place))
+            raise RowFault("JSON_PARSER_ERROR", undeserializable(self._body, reference, value, path + place))
         prefix = ""
         if len(reference.reference_to) > 1:
             attributes = value.get("attributes")
@@ -126,8 +132,20 @@ class RowReader:
         except ColumnFault as fault:
             owner = prefix.removesuffix(":") or reference.reference_to[0]
             raise RowFault("INVALID_FIELD", f"No such column '{name}' on sobject of type {owner}") from fault
-        cell = str(key).strip(_BLANKS)
-        return (reference.name if resolved.key is None else column), cell, (*place, name)
+        cell = str(key).strip(_BLANKS) or NULL_MARK
+        if resolved.key is None:
+            return reference.name, _complete_id(reference, cell), (*place, name)
+        return column, cell, (*place, name)
+
+
+def _complete_id(field: FieldDef, text: str) -> str:
+    """The id in 18 characters: the save takes ids of JSON as they are."""
+    complete = id18(text)
+    if complete is not None:
+        return complete
+    if field.type == "id":
+        raise RowFault("MALFORMED_ID", f"malformed id {text}")  # recorded
+    raise RowFault("MALFORMED_ID", f"{field.label}: id value of incorrect type: {text}", [field.name])
 
 
 # How the service's parser calls the types; datetime and double are recorded, the others follow them.
@@ -169,13 +187,14 @@ def stage(rows: list[Row], obj: ObjectDef, catalogue: Catalogue, relation: str) 
     """The rows as a table that is to be known to the cursor as ``relation``, and what a save needs to know of it."""
     names = list({name: None for row in rows for name in row.cells})
     resolved = columns.resolve(names, obj, catalogue)
-    faults = [row.fault and f"{row.fault.code}{SEPARATOR}{row.fault.message}{SEPARATOR}" for row in rows]
-    data: dict[str, pa.Array] = {
-        "record": pa.array(range(len(rows)), pa.int64()),
-        "fault": pa.array(faults, pa.string()),
-    }
-    data |= {
-        column.cell: pa.array([row.cells.get(name) for row in rows], pa.string())
-        for name, column in zip(names, resolved, strict=True)
-    }
-    return Staged(relation, resolved, NULL_MARK, records=range(len(rows)), source="json"), pa.table(data)
+    table = pa.table(
+        {
+            "record": pa.array(range(len(rows)), pa.int64()),
+            "fault": pa.array([row.fault and row.fault.code for row in rows], pa.string()),
+            **{
+                column.cell: pa.array([row.cells.get(name) for row in rows], pa.string())
+                for name, column in zip(names, resolved, strict=True)
+            },
+        }
+    )
+    return Staged(relation, resolved, NULL_MARK, records=range(len(rows)), source="json"), table

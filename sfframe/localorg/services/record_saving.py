@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.services import problems, saving
@@ -61,28 +61,26 @@ class Save:
 def save_rows(store: Store, save: Save, rows: list[Row], body: JsonBody) -> list[Outcome]:
     """Save rows that were read from ``body``, inside a transaction of the store; outcomes in the order of the rows."""
     staged, table = stage(rows, save.obj, store.catalogue, _RELATION)
-    parts = ", ".join(part("problem") for part in (problems.code, problems.message, problems.fields))
     with store.transaction() as cursor:
         cursor.register(_RELATION, table)
         try:
             saved = saving.save(Task(store, save.obj, save.operation, staged, save.key), cursor)
-            found = cursor.execute(f"SELECT id, created, {parts} FROM ({saved.outcomes}) ORDER BY record").fetchall()
+            found = cursor.execute(f"SELECT id, created, problem FROM ({saved.outcomes}) ORDER BY record").fetchall()
         finally:
             cursor.unregister(_RELATION)
-    outcomes = []
-    for row, (id_, created, code, message, fields) in zip(rows, found, strict=True):
-        problem = Problem(code, message, fields.split(", ") if fields else []) if code else None
-        outcomes.append(Outcome(id_, created, problem and _worded(save.obj, row, body, problem)))
-    return outcomes
+    return [
+        Outcome(id_, created, None if problem is None else _problem(save.obj, row, body, problem))
+        for row, (id_, created, problem) in zip(rows, found, strict=True)
+    ]
 
 
-def _worded(obj: ObjectDef, row: Row, body: JsonBody, problem: Problem) -> Problem:
-    """The problem as the parser of JSON words it, where it is one of reading the record."""
+def _problem(obj: ObjectDef, row: Row, body: JsonBody, problem: str) -> Problem:
     if row.fault is not None:
-        return replace(problem, fields=None)
-    if problem.code != "JSON_PARSER_ERROR":
-        return problem
+        return Problem(row.fault.code, row.fault.message, row.fault.fields)
+    code, message, fields = problem.split(problems.SEPARATOR)
+    if code != "JSON_PARSER_ERROR":
+        return Problem(code, message, fields.split(", ") if fields else [])
     # The save found a value that cannot be read and left the words to us; its message is the field's name.
-    field = next(one for one in obj if one.name == problem.message)
-    place = row.keys[field.name]
-    return Problem(problem.code, undeserializable(body, field, body.at(place), place), None)
+    field = next(one for one in obj if one.name == message)
+    place = row.path + row.keys[field.name]
+    return Problem(code, undeserializable(body, field, body.at(place), place), None)

@@ -193,7 +193,7 @@ class RecordService:
     def _row(self, obj: ObjectDef, body: JsonBody) -> Row:
         row = RowReader(body, obj, self._store.catalogue).read(body.expect_object(), ())
         if row.fault is not None:
-            raise Problem(row.fault.code, row.fault.message, None).error()
+            raise Problem(row.fault.code, row.fault.message, row.fault.fields).error()
         return row
 
     def _save(self, save: Save, row: Row, body: JsonBody, *, existing: str | None = None) -> Outcome:

@@ -65,7 +65,7 @@ class CollectionService:
                 continue
             for row in run.rows:
                 if key.name not in row.cells and key.name != "Id" and row.fault is None:
-                    row.cells[key.name], row.keys[key.name] = NULL_MARK, row.path
+                    row.cells[key.name], row.keys[key.name] = NULL_MARK, (key.name,)
         wrong = RowFault("INVALID_TYPE", f"The record is not of the type {obj.name}")  # the words are a guess
         runs = [
             run
@@ -84,7 +84,7 @@ class CollectionService:
         for at, one in enumerate(given):
             complete = id18(one)
             obj = self._store.catalogue.by_prefix(one[:3]) if complete else None
-            row = Row((at,), {"Id": complete or ""}, {"Id": (at, "Id")})
+            row = Row((at,), {"Id": complete or ""}, {"Id": ("Id",)})
             if obj is None:
                 row = Row((at,), fault=RowFault("MALFORMED_ID", f"malformed id {one}"))  # recorded
             if runs and runs[-1].obj is obj:
@@ -166,7 +166,7 @@ class CollectionService:
     def _save(self, run: _Run, operation: Operation, key: FieldDef | None, body: JsonBody) -> list[Outcome]:
         if run.obj is None:
             faults = [row.fault for row in run.rows]
-            return [Outcome(None, False, Problem(one.code, one.message, None)) for one in faults if one]
+            return [Outcome(None, False, Problem(one.code, one.message, one.fields)) for one in faults if one]
         return save_rows(self._store, Save(run.obj, operation, key), run.rows, body)
 
 

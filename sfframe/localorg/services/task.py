@@ -18,7 +18,8 @@ class Staged:
 
     ``fault`` is the problem of a row that could not even be read, else null. An empty or null cell leaves its field
     alone (or to its default), one that equals ``null_mark`` clears it. ``records`` are the rows' numbers where they are
-    known. Cells of JSON have no blanks at their ends, and cells that cannot be read are worded by the reader.
+    known. Cells of JSON have no blanks at their ends, ids among them have 18 characters, and cells that cannot be read
+    are worded by the reader.
     """
 
     relation: str
@@ -26,10 +27,11 @@ class Staged:
     null_mark: str = "#N/A"
     records: range | None = None
     source: Literal["csv", "json"] = "csv"
+    clean: frozenset[str] = frozenset()  # columns in which no cell has anything to trim or is the null mark
 
     @property
     def trimmed(self) -> bool:
-        """Whether cells have no blanks at their ends and are never empty."""
+        """Whether cells are never empty, have no blanks at their ends and hold ids of 18 characters only."""
         return self.source == "json"
 
 
