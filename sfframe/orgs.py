@@ -92,9 +92,12 @@ def local_org_type() -> type[LocalOrg]:
     return LocalOrg
 
 
-def open_local(path: Path | None = None, *, port: int = 0, deploy: Path | None = None) -> LocalOrg:
+def open_local(
+    path: Path | None = None, *, port: int = 0, deploy: Path | None = None, records: Path | None = None
+) -> LocalOrg:
     """An embedded org, started; with the objects that the JSON file ``deploy`` describes added.
 
+    ``records`` is a folder of Parquet files called like objects, whose rows are taken over with their ids.
     Raises UsageError for an org file that is in use or is none, a port that is taken, and a description that is wrong.
     """
     made = local_org_type()
@@ -116,7 +119,24 @@ def open_local(path: Path | None = None, *, port: int = 0, deploy: Path | None =
             raise UsageError(
                 str(problem), where=str(deploy), remedy="Correct the file; nothing of it was deployed."
             ) from None
+    if records is not None:
+        _mirror(local, records)
     return local
+
+
+def _mirror(local: LocalOrg, folder: Path) -> None:
+    import polars as pl
+
+    files = sorted(folder.glob("*.parquet"))
+    try:
+        if not files:
+            raise ValueError("There are no Parquet files in the folder.")
+        for file in files:
+            local.mirror(file.stem, pl.read_parquet(file))
+    except (OSError, ValueError, KeyError, pl.exceptions.PolarsError) as problem:
+        local.close()
+        remedy = "Give the folder that sfframe org snapshot wrote, and --deploy the file beside it."
+        raise UsageError(str(problem), where=str(folder), remedy=remedy) from None
 
 
 def _by_name(name: str, *, api_version: str | None, timezone: str | None) -> Org:

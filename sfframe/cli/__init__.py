@@ -17,6 +17,7 @@ app.command("sfframe.cli.resume:resume", help="Go on with a load that broke off.
 app.command("sfframe.cli.history:history", help="List the loads of this user.")
 org = App(name="org", help="The embedded org.")
 org.command("sfframe.cli.org:serve", help="Serve an embedded org on this machine until interrupted.")
+org.command("sfframe.cli.snapshot:snapshot", help="Save the describes of an org, and a sample of its rows.")
 app.command(org)
 
 

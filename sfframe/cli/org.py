@@ -9,7 +9,9 @@ from pathlib import Path
 from sfframe import orgs
 
 
-def serve(*, port: int = 8080, path: Path | None = None, deploy: Path | None = None) -> int:
+def serve(
+    *, port: int = 8080, path: Path | None = None, deploy: Path | None = None, records: Path | None = None
+) -> int:
     """Serve an embedded org on this machine until interrupted.
 
     Prints one line of JSON with its url, username, access_token, password, security_token, client_id, client_secret
@@ -23,8 +25,10 @@ def serve(*, port: int = 8080, path: Path | None = None, deploy: Path | None = N
         The DuckDB file that keeps the org; without it the org lives in memory and ends with the command.
     deploy
         A JSON file with a list of objects as describe gives them, added to the standard ones.
+    records
+        The folder with rows that sfframe org snapshot wrote; they are taken over with their ids.
     """
-    with orgs.open_local(path, port=port, deploy=deploy) as local:
+    with orgs.open_local(path, port=port, deploy=deploy, records=records) as local:
         print(json.dumps(asdict(local.credentials)), flush=True)
         local.wait()
     return 0

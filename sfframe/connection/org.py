@@ -135,6 +135,13 @@ class Org:
                 raise self._unknown(sobject, problem) from None
         return self._described[key]
 
+    def describe_json(self, sobject: str) -> JsonObject:
+        """The object's describe as the org sends it, asked anew each time. Raises ``NotFound`` as ``describe`` does."""
+        try:
+            return self.send(describes.describe_json(sobject))
+        except NotFound as problem:
+            raise self._unknown(sobject, problem) from None
+
     def objects(self, *, fresh: bool = False) -> tuple[describes.ObjectSummary, ...]:
         """All objects that this user can see; asked once and then kept."""
         if self._objects is None or fresh:

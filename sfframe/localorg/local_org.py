@@ -16,7 +16,7 @@ from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.catalogue.types import COMPOUND_TYPES
 from sfframe.localorg.faults import Faults
 from sfframe.localorg.server import Server
-from sfframe.localorg.services import rules, undeleting
+from sfframe.localorg.services import mirroring, rules, undeleting
 from sfframe.localorg.services.services import Services
 from sfframe.localorg.store.rules import DuplicateRule, ValidationRule
 from sfframe.localorg.store.settings import Settings
@@ -145,6 +145,15 @@ class LocalOrg:
         ['Acme', 'Apex']
         """
         return self._services.insert(self._object(name), rows)
+
+    def mirror(self, name: str, rows: pl.DataFrame) -> None:
+        """Take over rows of another org as they are, with their ids and stamps; no rule is applied to them.
+
+        Columns are fields, one of them Id; a row whose id is there is replaced. Owners and authors that are null become
+        the org's own user. All rows go in or none: raises KeyError for an unknown object, ValueError for an unknown
+        column and a value that does not fit.
+        """
+        mirroring.mirror(self._store, self._object(name), rows)
 
     def undelete(self, sobject: str, ids: list[str]) -> dict[str, str]:
         """Bring rows back from the recycle bin, with the children that went along.

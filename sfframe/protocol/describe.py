@@ -38,6 +38,11 @@ def describe(sobject: str) -> Call[SObject]:
     return Call("GET", f"sobjects/{quote(sobject, safe='')}/describe", _read_describe, repeatable=True)
 
 
+def describe_json(sobject: str) -> Call[JsonObject]:
+    """One object as the org describes it, with everything that ``describe`` leaves out."""
+    return Call("GET", f"sobjects/{quote(sobject, safe='')}/describe", read_object, repeatable=True)
+
+
 def read_sobject(source: JsonObject) -> SObject:
     """The describe's JSON of any API version: keys that older versions lack take the value they mean there."""
     return SObject(

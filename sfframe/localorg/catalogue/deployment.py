@@ -125,7 +125,8 @@ def as_parents_say(described: list[Described], child: str, fields: list[FieldDef
 def with_audit(described: Described, fields: list[FieldDef], block: Iterable[FieldDef]) -> tuple[FieldDef, ...]:
     """The fields of a new object, completed from ``block``, the fields that every custom object has.
 
-    A description with an Id is taken as whole but for the system's stamps. A detail of a master has no owner.
+    A description with an Id is taken as whole but for the system's stamps, in its own order. A detail of a master has
+    no owner.
     """
     given = {field.name.casefold(): field for field in fields}
     whole = "id" in given
@@ -139,6 +140,8 @@ def with_audit(described: Described, fields: list[FieldDef], block: Iterable[Fie
             continue
         labelled = replace(field, label=f"{label} Name") if field.name == "Name" else field
         (before if field.name in {"Id", "OwnerId", "IsDeleted", "Name"} else after).append(labelled)
+    if whole:
+        return (*before, *fields, *after)
     named = [field for field in fields if field.name_field]
     rest = [field for field in fields if not field.name_field]
     return (*before, *named, *after, *rest)
