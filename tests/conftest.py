@@ -9,8 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import sfframe as sf
+
+# No test is timed: the machine may be busy with other work.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = Path(os.environ.get("SFFRAME_REFERENCE", ROOT.parent / "shared"))
