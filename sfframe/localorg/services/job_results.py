@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from sfframe.localorg.services.saving import Saved
 from sfframe.localorg.store.store import Store, quoted
 
 _CHUNK = 1 << 20
+_RUN_ROWS = 5_000
+_MOST_RUNS = 200
 _UPLOAD_ORDER_SINCE = 50.0  # before, columns came in alphabetical order (bulk2.md 2.9)
 
 
@@ -64,11 +67,16 @@ def keep(
     saved: Saved,
 ) -> None:
     """Store the results of one save."""
-    mark = upload_csv.DELIMITERS[job.delimiter]
-    cells = [_echo(columns[at]) for at in _order(job, header)]
     # Every value is quoted, as clients that split at any delimiter need it (bulk2.md 2.12).
-    between = literal(f'"{mark}"')
-    echo = f"'\"' || concat_ws({between}, {', '.join(cells)}) || '\"'"
+    between = literal(f'"{upload_csv.DELIMITERS[job.delimiter]}"')
+    ordered = [columns[at] for at in _order(job, header)]
+    cells = [_echo(one) for one in ordered]
+    plain = f"concat_ws({between}, {', '.join(cells)})"
+    doubled = f"concat_ws({between}, {', '.join(_quotes_doubled(cell) for cell in cells)})"
+    # To double quotes in cells that have none takes as long as all the rest; only texts and bad cells can have some.
+    texts = [one.cell for one in ordered if one.key or coercion.is_text(one.field)]
+    has_quotes = "problem IS NOT NULL" + (f" OR contains(concat({', '.join(texts)}), '\"')" if texts else "")
+    echo = f"'\"' || CASE WHEN {has_quotes} THEN {doubled} ELSE {plain} END || '\"'"
     cursor.execute(
         f"INSERT INTO {table(job.id)} "
         f"SELECT record, id, created, {problems.bulk_text('problem')}, {echo} FROM ({saved.outcomes})"
@@ -77,9 +85,12 @@ def keep(
 
 def _echo(column: Column) -> str:
     # What names a parent comes back verbatim (bulk2.md 7).
-    text = f"coalesce({column.cell}, '')"
     if column.key is None:
-        text = coercion.echo(column.field, column.cell, f"v{column.position}", "#N/A")
+        return coercion.echo(column.field, column.cell, f"v{column.position}", "#N/A")
+    return f"coalesce({column.cell}, '')"
+
+
+def _quotes_doubled(text: str) -> str:
     return f"replace({text}, '\"', '\"\"')"
 
 
@@ -104,7 +115,7 @@ def processed_file(store: Store, job: IngestJob, *, failed: bool) -> ResultFile:
     first = mark.join(['"sf__Id"', '"sf__Error"' if failed else '"sf__Created"', *names]) + newline
     if not job.ended:
         return ResultFile(first.encode(), iter(()))
-    second = "replace(error, '\"', '\"\"')" if failed else "created"
+    second = _quotes_doubled("error") if failed else "created"
     between = literal(f'"{mark}"')
     carriage = "chr(13)" if job.line_ending == "CRLF" else "''"
     line = f"'\"' || coalesce(id, '') || {between} || {second} || {literal(chr(34) + mark)} || echo || {carriage}"
@@ -114,11 +125,20 @@ def processed_file(store: Store, job: IngestJob, *, failed: bool) -> ResultFile:
     with store.cursor() as cursor:
         # Without quote, escape and delimiter DuckDB writes the lines as they are.
         cursor.execute(
-            f"COPY (SELECT {line} FROM {table(job.id)} WHERE {condition} "
-            f"ORDER BY hash(record, {store.settings.seed}), record) TO {literal(str(path))} "
-            "(FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '')"
+            f"COPY ({_shuffled(f'SELECT {line} FROM {table(job.id)} WHERE {condition}', job, store.settings.seed)}) "
+            f"TO {literal(str(path))} (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '')"
         )
     return ResultFile(first.encode(), _pieces(path))
+
+
+def _shuffled(rows: str, job: IngestJob, seed: int) -> str:
+    """SQL: the rows in another order: single ones of a small job, whole runs of a large one, which is much quicker."""
+    if job.processed <= _RUN_ROWS:
+        return f"{rows} ORDER BY hash(record, {seed}), record"
+    run = max(_RUN_ROWS, -(-job.processed // _MOST_RUNS))
+    starts = list(range(0, job.processed, run))
+    random.Random(seed).shuffle(starts)  # noqa: S311 - an order is no secret
+    return " UNION ALL ".join(f"{rows} AND record > {start} AND record <= {start + run}" for start in starts)
 
 
 def unprocessed_file(store: Store, job: IngestJob) -> ResultFile:
