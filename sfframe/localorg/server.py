@@ -18,6 +18,7 @@ from sfframe.localorg.routes import (
     bulk1,
     bulk_query,
     catalogue,
+    composite,
     ingest,
     limits,
     oauth,
@@ -53,6 +54,7 @@ def make_app(services: Services) -> Starlette:
             *ingest.routes,
             *bulk1.routes,
             *tooling.routes,
+            *composite.routes,
             *sobject_collections.routes,
             *records.routes,  # last: their paths take whatever stands below an object
         ],

@@ -18,6 +18,7 @@ from sfframe.localorg.services.identity import Identity
 from sfframe.localorg.services.ingest import IngestService
 from sfframe.localorg.services.limits import Limits
 from sfframe.localorg.services.query import QueryService
+from sfframe.localorg.services.record_tree import TreeService
 from sfframe.localorg.services.records import RecordService
 from sfframe.localorg.services.replication import Replication
 from sfframe.localorg.services.request_log import RequestLog
@@ -47,6 +48,7 @@ class Services:
         self.describes = Describes(store)
         self.records = RecordService(store)
         self.collections = CollectionService(store, self.records)
+        self.trees = TreeService(store, self.records)
         self.replication = Replication(store)
         self._open()
 
