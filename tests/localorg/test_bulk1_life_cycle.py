@@ -115,6 +115,23 @@ def test_batches_count_in_the_limits_of_the_day_even_for_a_closed_job() -> None:
         assert error_of(org.add("Name\nB\n")) == (400, "ExceededQuota", "ApiBatchItems Limit exceeded.")
 
 
+def test_the_list_of_bulk_2_shows_these_jobs_as_classic() -> None:
+    with bulk1_org() as org:
+        base = f"{org.org.url}/services/data/v62.0/jobs/ingest"
+        org.create("insert", content_type="XML", concurrencyMode="Serial")
+        first = org.job_id
+        org.create("query")
+        second = org.http.post(base, json={"operation": "insert", "object": "Widget__c"}).json()["id"]
+        listed = org.http.get(base).json()["records"]
+        assert [(one["id"], one["jobType"]) for one in listed] == [(second, "V2Ingest"), (first, "Classic")]
+        [classic] = org.http.get(base, params={"jobType": "Classic"}).json()["records"]
+        assert classic == listed[1]
+        names = ("operation", "object", "state", "concurrencyMode", "contentType", "apiVersion")
+        assert [classic[name] for name in names] == ["insert", "Widget__c", "Open", "Serial", "XML", 62.0]
+        assert org.http.get(base, params={"jobType": "V2Ingest"}).json()["records"] == listed[:1]
+        assert org.http.get(base, params={"jobType": "BigObjectIngest"}).json()["records"] == []
+
+
 def test_declared_faults_strike_batches_too() -> None:
     with bulk1_org() as org:
         org.org.faults.add(
@@ -125,6 +142,10 @@ def test_declared_faults_strike_batches_too() -> None:
         failed = org.run("Name\nB\n")
         assert (failed.state, failed.message) == ("Failed", "TooManyLockFailure : Too many lock failure(200).")
         assert states(org) == ["Completed", "Failed"]
+        org.org.faults.clear()
+        org.org.faults.add(Fault("answer", status=503, code="InternalServerError", message="later", retry_after=2))
+        refused = org.http.get(f"job/{org.job_id}")
+        assert (error_of(refused), refused.headers["Retry-After"]) == ((503, "InternalServerError", "later"), "2")
         org.org.faults.clear()
         org.org.faults.add(Fault("lock_rows", share=1.0))
         told = org.load("insert", "Name\nC\n")

@@ -86,18 +86,29 @@ def result_list_answer(ids: Sequence[str], *, as_json: bool) -> Response:
 
 
 def error_answer(error: ServiceError, scope: Scope) -> Response:
-    """The error document: in the format of the request (clients.md 2.8); one that says none gets that of the job."""
-    status, code, message = error.status, error.code, error.message
-    if not isinstance(error, Bulk1Error):
-        code = _CODES.get(code, "ClientInputError")
-        status = status if status >= 500 else 400
-    if code == "InvalidSessionId" and not isinstance(error, Bulk1Error):
-        message = "Invalid session id"
+    """The error document of a refusal, whose status is 400 whatever it would be elsewhere (bulk1.md 8)."""
+    if isinstance(error, Bulk1Error):
+        return error_document(error.status, error.code, error.message, scope, as_json=error.as_json)
+    message = "Invalid session id" if error.code == "INVALID_SESSION_ID" else error.message
+    code = _CODES.get(error.code, "ClientInputError")
+    return error_document(error.status if error.status >= 500 else 400, code, message, scope)
+
+
+def error_document(
+    status: int,
+    code: str,
+    message: str,
+    scope: Scope,
+    *,
+    as_json: bool = False,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """An error in the format of the request (clients.md 2.8); ``as_json`` decides where that says nothing."""
     content_type = Headers(scope=scope).get("content-type", "")
-    if names_json(content_type) or (not content_type and isinstance(error, Bulk1Error) and error.as_json):
-        return Bulk1Json({"exceptionCode": code, "exceptionMessage": message}, status)
-    members = _members({"exceptionCode": code, "exceptionMessage": message}, 1)
-    return _xml(f'<error\n   xmlns="{NAMESPACE}">\n{members}</error>', status)
+    members = {"exceptionCode": _CODES.get(code, code), "exceptionMessage": message}
+    if names_json(content_type) or (as_json and not content_type):
+        return Bulk1Json(members, status, headers)
+    return _xml(f'<error\n   xmlns="{NAMESPACE}">\n{_members(members, 1)}</error>', status, headers)
 
 
 def no_resource(method: str, path: str) -> Bulk1Error:

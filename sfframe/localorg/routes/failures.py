@@ -43,14 +43,14 @@ class Failures:
         except Exception as error:
             if started:
                 raise
-            await error_answer_to(scope, _told(error, scope))(scope, receive, send)
+            await _error_answer_to(scope, _told(error, scope))(scope, receive, send)
 
 
-def error_answer_to(scope: Scope, error: ServiceError, headers: dict[str, str] | None = None) -> Response:
+def _error_answer_to(scope: Scope, error: ServiceError) -> Response:
     """The error as the interface that the request is about tells it."""
     if bulk1_documents.PATH in scope["path"]:
         return bulk1_documents.error_answer(error, scope)
-    return error_answer(error, headers)
+    return error_answer(error)
 
 
 def no_route(request: Request, error: Exception) -> Response:

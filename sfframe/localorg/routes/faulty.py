@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sfframe.localorg.faults import Fault
+from sfframe.localorg.routes import bulk1_documents
 from sfframe.localorg.routes.answers import error_answer
 from sfframe.localorg.routes.gate import session_of
 from sfframe.localorg.services.errors import ServiceError
@@ -91,10 +92,10 @@ class Faulty:
                 hang_up(scope, True)
                 await _gone(receive)
             else:
-                await _answer(ends)(scope, receive, send)
+                await _answer(ends, scope)(scope, receive, send)
 
 
-def _answer(fault: Fault) -> Response:
+def _answer(fault: Fault, scope: Scope) -> Response:
     """The answer that the fault gives instead of the org's."""
     headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
     status = fault.status
@@ -107,6 +108,8 @@ def _answer(fault: Fault) -> Response:
         return HTMLResponse(_page(status), status, headers)
     if code is None:
         return Response(b"" if status in _EMPTY else None, status, headers)
+    if bulk1_documents.PATH in scope["path"]:
+        return bulk1_documents.error_document(status, code, message or code, scope, headers=headers)
     return error_answer(ServiceError(status, code, message or code), headers)
 
 

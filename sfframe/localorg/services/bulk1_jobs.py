@@ -138,6 +138,11 @@ def create_tables(cursor: duckdb.DuckDBPyConnection) -> None:
     BATCHES.create(cursor)
 
 
+def among(cursor: duckdb.DuckDBPyConnection, ids: list[str]) -> list[Job]:
+    """Those of the ids that are jobs of this interface."""
+    return JOBS.select(cursor, "WHERE list_contains(?::VARCHAR[], id)", [ids])
+
+
 def batches_of(cursor: duckdb.DuckDBPyConnection, job_id: str) -> list[Batch]:
     """The batches of a job in the order in which they were made."""
     return BATCHES.select(cursor, "WHERE job_id = ? ORDER BY place", [job_id])
@@ -186,6 +191,26 @@ def job_document(cursor: duckdb.DuckDBPyConnection, job: Job) -> dict[str, Any]:
         "apiActiveProcessingTime": sum(batch.active_ms for batch in batches),
         "apexProcessingTime": 0,
     }
+
+
+def listed_document(job: Job) -> dict[str, Any]:
+    """A row of the list of Bulk API 2.0, in its spelling (bulk2.md 2.7); which keys these jobs have is a guess."""
+    document: dict[str, Any] = {
+        "id": job.id,
+        "operation": job.operation,
+        "object": job.object,
+        "createdById": job.created_by,
+        "createdDate": f"{job.created:%Y-%m-%dT%H:%M:%S}.000+0000",
+        "systemModstamp": f"{job.modstamp:%Y-%m-%dT%H:%M:%S}.000+0000",
+        "state": job.state,
+        "externalIdFieldName": job.external_id_field,
+        "assignmentRuleId": job.assignment_rule,
+        "concurrencyMode": job.concurrency,
+        "contentType": job.content_type,
+        "apiVersion": job.api_version,
+        "jobType": "Classic",
+    }
+    return {key: value for key, value in document.items() if value is not None}
 
 
 def batch_document(batch: Batch) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.faults import Faults, JobTrouble
-from sfframe.localorg.services import ingest_run, job_results, jobs
+from sfframe.localorg.services import bulk1_jobs, ingest_run, job_list, job_results, jobs
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.job_results import ResultFile
 from sfframe.localorg.services.jobs import IngestJob
@@ -63,6 +63,7 @@ class IngestService:
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         with store.writing, store.cursor() as cursor:
             jobs.create_tables(cursor)
+            bulk1_jobs.create_tables(cursor)  # the list shows both
             # By default DuckDB writes whole tables anew behind every 16 MB, which took as long as all the rest of a
             # job of a million rows; the setting is one of the database, not of the cursor.
             cursor.execute("SET checkpoint_threshold = '1GB'")
@@ -152,18 +153,18 @@ class IngestService:
         return jobs.full_document(self._found(job_id))
 
     def list_jobs(self, version: str, *, job_type: str | None = None, locator: str | None = None) -> dict[str, Any]:
-        """A page of the list; jobs of other types are listed elsewhere."""
+        """A page of the list: jobs of both bulk interfaces, or those of the type ``V2Ingest`` or ``Classic``."""
         found = _LOCATOR.fullmatch(locator) if locator else None
         if locator and not found:
             raise ServiceError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
         offset = int(found[1]) if found else 0
         with self._store.cursor() as cursor:
-            page = jobs.page(cursor, offset, _LIST_PAGE + 1) if job_type in (None, "V2Ingest") else []
+            page = job_list.page(cursor, job_type or None, offset, _LIST_PAGE + 1)
         more = len(page) > _LIST_PAGE
         place = f"01g{self._store.org_id[3:15]}000-{offset + _LIST_PAGE}"
         return {
             "done": not more,
-            "records": [jobs.listed_document(job) for job in page[:_LIST_PAGE]],
+            "records": page[:_LIST_PAGE],
             "nextRecordsUrl": f"/services/data/{version}/jobs/ingest?queryLocator={place}" if more else None,
         }
 

@@ -84,9 +84,9 @@ def find(cursor: duckdb.DuckDBPyConnection, job_id: str) -> IngestJob | None:
     return found[0] if found else None
 
 
-def page(cursor: duckdb.DuckDBPyConnection, offset: int, count: int) -> list[IngestJob]:
-    """``count`` jobs of the list, the newest first."""
-    return _select(cursor, "ORDER BY id DESC LIMIT ? OFFSET ?", [count, offset])
+def among(cursor: duckdb.DuckDBPyConnection, ids: list[str]) -> list[IngestJob]:
+    """Those of the ids that are jobs of this interface."""
+    return _select(cursor, "WHERE list_contains(?::VARCHAR[], id)", [ids])
 
 
 def unfinished(cursor: duckdb.DuckDBPyConnection) -> list[IngestJob]:
