@@ -62,8 +62,9 @@ def value(field: FieldDef, cell: str, null_mark: str, *, trimmed: bool = False) 
     read = _READERS[field.type]
     if trimmed:
         return read(field, cell)
-    # XML schema collapses blanks around all that is not a string.
-    return f"CASE WHEN {_has_edges(cell)} THEN {read(field, f'trim({cell}, {_BLANKS})')} ELSE {read(field, cell)} END"
+    # XML schema collapses blanks around all that is not a string; with blanks nothing can be read at first.
+    trimmed_value = read(field, f"trim({cell}, {_BLANKS})")
+    return f"coalesce({read(field, cell)}, CASE WHEN {_has_edges(cell)} THEN {trimmed_value} END)"
 
 
 def _has_edges(cell: str) -> str:
@@ -71,17 +72,13 @@ def _has_edges(cell: str) -> str:
     return f"{cell} < '!' OR {cell}[-1] < '!'"  # an exclamation mark is what follows the blank
 
 
-def clean_value(field: FieldDef, cell: str) -> str:
-    """SQL: the typed value of a cell that is known to have nothing to trim and not to be the null mark."""
-    if field.type in _REFERENCES:
-        return f"id18({cell})"
-    if field.type not in _XSD:
-        return f"nullif(lower({cell}), '')" if field.type == "email" else f"nullif({cell}, '')"
-    return _READERS[field.type](field, cell)
+def clean_text(field: FieldDef, cell: str) -> str:
+    """SQL: the value of a text cell that is known to have nothing to trim and not to be the null mark."""
+    return f"nullif(lower({cell}), '')" if field.type == "email" else f"nullif({cell}, '')"
 
 
 def unclean(cell: str, null_mark: str) -> str:
-    """SQL: whether a cell is not one of those of ``clean_value``."""
+    """SQL: whether a text cell is not one of those of ``clean_text``."""
     return f"{cell} = {literal(null_mark)} OR ({cell} <> '' AND ({_has_edges(cell)}))"
 
 

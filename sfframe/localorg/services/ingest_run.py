@@ -140,8 +140,10 @@ def _read(this: _Run, job: IngestJob) -> _Upload | None:
 
 
 def _clean(this: _Run, relation: str, resolved: tuple[Column, ...]) -> frozenset[str]:
-    """The columns that can be read as they are: to look once is quicker than to look again with every value."""
-    cells = [column.cell for column in resolved]
+    """The texts that can be taken as they are: to look once is quicker than to look again with every value."""
+    cells = [column.cell for column in resolved if column.key is None and coercion.is_text(column.field)]
+    if not cells:
+        return frozenset()
     looked = ", ".join(f"coalesce(bool_or({coercion.unclean(cell, _NULL_MARK)}), false)" for cell in cells)
     found = this.cursor.execute(f"SELECT {looked} FROM {relation}").fetchall()[0]
     return frozenset(cell for cell, unclean in zip(cells, found, strict=True) if not unclean)

@@ -118,7 +118,7 @@ def _typed(column: Column, staged: Staged) -> str:
         # The null mark clears no parent that is named by external id: it is a key like any other (bulk2.md 3.3).
         return f"{lookups.key_value(column.key.field, column.cell, '', trimmed=staged.trimmed)} AS k{column.position}"
     if column.cell in staged.clean:
-        return f"{coercion.clean_value(column.field, column.cell)} AS v{column.position}"
+        return f"{coercion.clean_text(column.field, column.cell)} AS v{column.position}"
     value = coercion.value(column.field, column.cell, staged.null_mark, trimmed=staged.trimmed)
     return f"{value} AS v{column.position}"
 

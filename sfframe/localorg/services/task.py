@@ -27,7 +27,7 @@ class Staged:
     null_mark: str = "#N/A"
     records: range | None = None
     source: Literal["csv", "json"] = "csv"
-    clean: frozenset[str] = frozenset()  # columns in which no cell has anything to trim or is the null mark
+    clean: frozenset[str] = frozenset()  # texts of which none has anything to trim or is the null mark
 
     @property
     def trimmed(self) -> bool:

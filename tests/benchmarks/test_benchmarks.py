@@ -1,0 +1,25 @@
+"""The benchmark runs and counts its rows; what it measures for few rows says nothing about the goals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_embedded_org_prints_its_table() -> None:
+    script = Path(__file__).with_name("localorg.py")
+    run = subprocess.run(
+        [sys.executable, str(script), "--rows", "5000"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode in (0, 1), run.stderr
+    assert [line.split("|")[1].strip() for line in run.stdout.splitlines()[2:]] == [
+        "insert of 5,000 x 12, results ready",
+        "upsert of 1,250 x 12",
+        "bulk query of 5,250 x 12 to CSV",
+        "collections of 200",
+        "upload of 1 MB",
+    ]
