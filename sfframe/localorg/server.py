@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Scope
 
 from sfframe.localorg.routes import (
+    appearance,
     bulk1,
     bulk_query,
     catalogue,
@@ -24,6 +25,7 @@ from sfframe.localorg.routes import (
     oauth,
     query,
     records,
+    searching,
     soap,
     sobject_collections,
     tooling,
@@ -54,6 +56,8 @@ def make_app(services: Services) -> Starlette:
             *ingest.routes,
             *bulk1.routes,
             *tooling.routes,
+            *searching.routes,
+            *appearance.routes,
             *composite.routes,
             *sobject_collections.routes,
             *records.routes,  # last: their paths take whatever stands below an object

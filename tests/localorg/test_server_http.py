@@ -167,7 +167,11 @@ def test_when_the_days_calls_are_used_up_the_org_refuses() -> None:
 def test_the_resources_of_a_version_are_those_that_answer(client: httpx.Client) -> None:
     resources = client.get(f"{DATA}/").json()
     assert {name: url for name, url in resources.items() if name != "identity"} == {
-        name: f"{DATA}/{name}" for name in ("jobs", "limits", "query", "queryAll", "sobjects", "tooling")
+        name: f"{DATA}/{name}"
+        for name in (
+            *("composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "recent", "search"),
+            *("sobjects", "tabs", "theme", "tooling"),
+        )
     }
 
 

@@ -13,7 +13,10 @@ from sfframe.localorg.routes.answers import JsonAnswer, base_of, host_of, servic
 from sfframe.localorg.services.describes import Described
 from sfframe.localorg.services.versions import versions
 
-_RESOURCES = ("jobs", "limits", "query", "queryAll", "sobjects", "tooling")
+_RESOURCES = (
+    *("tooling", "tabs", "queryAll", "search", "composite", "parameterizedSearch", "theme", "recent", "limits"),
+    *("query", "jobs", "sobjects"),
+)
 
 
 def all_versions(_request: Request) -> Response:

@@ -22,6 +22,7 @@ from sfframe.localorg.services.record_tree import TreeService
 from sfframe.localorg.services.records import RecordService
 from sfframe.localorg.services.replication import Replication
 from sfframe.localorg.services.request_log import RequestLog
+from sfframe.localorg.services.searching import Search
 from sfframe.localorg.services.sobject_collections import CollectionService
 from sfframe.localorg.services.tooling import Tooling
 from sfframe.localorg.store import snapshots
@@ -92,6 +93,7 @@ class Services:
     def _open(self) -> None:
         self.query = QueryService(self.store, self.settings)
         self.tooling = Tooling(self.store, self.query, self.describes)
+        self.search = Search(self.store, self.query)
         self.bulk_query = BulkQueryService(self.store, self.settings, self.faults)
         self.ingest = IngestService(self.store, self.settings, self.limits.count_batches, self.faults)
         self.bulk1 = Bulk1Service(self.store, self.settings, self.limits.count_batches, self.faults)

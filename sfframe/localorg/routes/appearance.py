@@ -1,0 +1,114 @@
+"""What pages would look like: tabs, theme, list views, layouts. This org has no pages, and says so in true shapes.
+
+The shapes are from memory; rest.md names the resources only.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sfframe.localorg.catalogue.describe import MASTER_RECORD_TYPE
+from sfframe.localorg.catalogue.model import ObjectDef
+from sfframe.localorg.routes.answers import JsonAnswer, base_of, host_of, services_of
+from sfframe.localorg.services.errors import ServiceError
+
+_BASE = "/services/data/{version}"
+_OBJECT = f"{_BASE}/sobjects/{{name}}"
+
+
+def tabs(request: Request) -> Response:
+    """GET /tabs: one for each object with a page layout and recently viewed records."""
+    host = host_of(request)
+    return JsonAnswer(
+        [
+            {
+                "colors": [],
+                "custom": obj.custom,
+                "iconUrl": None,
+                "icons": [],
+                "label": obj.label_plural,
+                "miniIconUrl": None,
+                "name": obj.name if obj.custom else f"standard-{obj.name}",
+                "sobjectName": obj.name,
+                "url": f"{host}/{obj.key_prefix}/o",
+            }
+            for obj in _with_pages(request)
+        ]
+    )
+
+
+def theme(request: Request) -> Response:
+    """GET /theme: the objects, without icons and colours."""
+    return JsonAnswer({"themeItems": [{"colors": [], "icons": [], "name": obj.name} for obj in _with_pages(request)]})
+
+
+def list_views(request: Request) -> Response:
+    """GET /sobjects/X/listviews: none was ever made."""
+    obj = _object(request)
+    return JsonAnswer(
+        {"done": True, "listviews": [], "nextRecordsUrl": None, "size": 0, "sobjectType": obj.name},
+    )
+
+
+def layouts(request: Request) -> Response:
+    """GET /sobjects/X/describe/layouts: none was ever made, whatever the record type."""
+    obj = _object(request)
+    mapping = {
+        "active": True,
+        "available": True,
+        "defaultRecordTypeMapping": True,
+        "developerName": "Master",
+        "layoutId": None,
+        "master": True,
+        "name": "Master",
+        "picklistsForRecordType": [],
+        "recordTypeId": MASTER_RECORD_TYPE,
+        "urls": {"layout": f"{base_of(request)}/sobjects/{obj.name}/describe/layouts/{MASTER_RECORD_TYPE}"},
+    }
+    return JsonAnswer({"layouts": [], "recordTypeMappings": [mapping], "recordTypeSelectorRequired": [False]})
+
+
+def compact_layouts(request: Request) -> Response:
+    """GET /sobjects/X/describe/compactLayouts: the system's own is used throughout."""
+    obj = _object(request)
+    mapping = {
+        "available": True,
+        "compactLayoutId": None,
+        "compactLayoutName": "SYSTEM",
+        "recordTypeId": MASTER_RECORD_TYPE,
+        "recordTypeName": "Master",
+        "urls": {"compactLayout": None, "sobject": f"{base_of(request)}/sobjects/{obj.name}"},
+    }
+    return JsonAnswer(
+        {"compactLayouts": [], "defaultCompactLayoutId": None, "recordTypeCompactLayoutMappings": [mapping]}
+    )
+
+
+def approval_layouts(request: Request) -> Response:
+    """GET /sobjects/X/describe/approvalLayouts: nothing is approved here."""
+    _object(request)
+    return JsonAnswer({"approvalLayouts": []})
+
+
+def _object(request: Request) -> ObjectDef:
+    obj = services_of(request).store.catalogue.find(request.path_params["name"])
+    if obj is None or not obj.layoutable:
+        raise ServiceError(404, "NOT_FOUND", "The requested resource does not exist")
+    return obj
+
+
+def _with_pages(request: Request) -> list[ObjectDef]:
+    objects = services_of(request).store.catalogue.objects.values()
+    return [obj for obj in objects if obj.layoutable and obj.mru_enabled]
+
+
+routes = [
+    Route(f"{_BASE}/tabs", tabs, methods=["GET"]),
+    Route(f"{_BASE}/theme", theme, methods=["GET"]),
+    Route(f"{_OBJECT}/listviews", list_views, methods=["GET"]),
+    Route(f"{_OBJECT}/describe/layouts", layouts, methods=["GET"]),
+    Route(f"{_OBJECT}/describe/compactLayouts", compact_layouts, methods=["GET"]),
+    Route(f"{_OBJECT}/describe/approvalLayouts", approval_layouts, methods=["GET"]),
+]
