@@ -76,6 +76,15 @@ def test_pages_of_a_tooling_query_lie_below_tooling(client: httpx.Client) -> Non
     assert (first["size"], second["size"], second["totalSize"]) == (200, 200, first["totalSize"])
 
 
+def test_the_columns_of_a_tooling_query_are_told(client: httpx.Client) -> None:
+    asked = {"q": "SELECT QualifiedApiName FROM EntityDefinition", "columns": "true"}
+    told = client.get("/tooling/query", params=asked).json()
+    assert (told["entityName"], [one["columnName"] for one in told["columnMetadata"]]) == (
+        "EntityDefinition",
+        ["QualifiedApiName"],
+    )
+
+
 def test_fields_are_rows_with_their_object_as_parent(client: httpx.Client) -> None:
     soql = (
         "SELECT QualifiedApiName, DataType, ReferenceTo, EntityDefinition.KeyPrefix FROM FieldDefinition "

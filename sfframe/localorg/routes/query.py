@@ -36,9 +36,14 @@ def _first_page(request: Request, *, all_rows: bool) -> Response:
     service = services_of(request).query
     version = request.path_params["version"]
     text = request.query_params.get("q", "")
-    if request.query_params.get("columns", "").lower() == "true":
+    if asks_columns(request):
         return JsonAnswer(service.columns(text, version, all_rows=all_rows))
     return JsonAnswer(service.query(text, version, all_rows=all_rows, page_rows=page_rows(request)))
+
+
+def asks_columns(request: Request) -> bool:
+    """Whether the client wants to know a query's columns and no rows (rest.md 5)."""
+    return request.query_params.get("columns", "").lower() == "true"
 
 
 def page_rows(request: Request) -> int | None:

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from sfframe.localorg.routes.answers import JsonAnswer, base_of, host_of, services_of
 from sfframe.localorg.routes.catalogue import conditional
-from sfframe.localorg.routes.query import page_rows
+from sfframe.localorg.routes.query import asks_columns, page_rows
 
 _BASE = "/services/data/{version}/tooling"
 
@@ -20,8 +20,14 @@ def resources(request: Request) -> Response:
 
 def query(request: Request) -> Response:
     """GET /tooling/query?q=."""
-    tooling, version = services_of(request).tooling, request.path_params["version"]
-    return JsonAnswer(tooling.query(request.query_params.get("q", ""), version, page_rows(request)))
+    tooling, version, text = (
+        services_of(request).tooling,
+        request.path_params["version"],
+        request.query_params.get("q", ""),
+    )
+    if asks_columns(request):
+        return JsonAnswer(tooling.columns(text, version))
+    return JsonAnswer(tooling.query(text, version, page_rows(request)))
 
 
 def further_page(request: Request) -> Response:

@@ -34,15 +34,13 @@ class Tooling:
 
     def query(self, text: str, version: str, page_rows: int | None = None) -> dict[str, Any]:
         """The first page, in the envelope of the Tooling API (recorded: without rows it names no object)."""
-        try:
-            source = parse(text).source
-        except SoqlSyntaxError:
-            source = None  # the query service words what is wrong
-        found = self._store.catalogue.find(source.name) if source is not None else None
-        if source is not None and (found is None or found.name not in _OBJECTS):
-            raise unknown_object(text, source)
-        page = self._query.query(text, f"{version}/tooling", page_rows=page_rows)
-        return self._enveloped(page, found.name if found else None)
+        name = self._asked(text)
+        return self._enveloped(self._query.query(text, f"{version}/tooling", page_rows=page_rows), name)
+
+    def columns(self, text: str, version: str) -> dict[str, Any]:
+        """What the query's columns are; the sf CLI asks it here too (clients.md row 17)."""
+        self._asked(text)
+        return self._query.columns(text, f"{version}/tooling")
 
     def more(self, locator: str, version: str) -> dict[str, Any]:
         """A further page."""
@@ -57,6 +55,17 @@ class Tooling:
         """The describe of one object."""
         found = self._store.catalogue.find(name)
         return self._describes.full(name if found and found.name in _OBJECTS else "", base, host)
+
+    def _asked(self, text: str) -> str | None:
+        """The object that a query asks; none where the text is wrong, which the query service words."""
+        try:
+            source = parse(text).source
+        except SoqlSyntaxError:
+            return None
+        found = self._store.catalogue.find(source.name)
+        if found is None or found.name not in _OBJECTS:
+            raise unknown_object(text, source)
+        return found.name
 
     @staticmethod
     def _enveloped(page: str, name: str | None) -> dict[str, Any]:
