@@ -161,6 +161,13 @@ def test_salesforce_bulk_reads_in_chunks(bulk: Any, org: LocalOrg) -> None:
     assert (len(chunks), read) == (3, [f'"A{n}"' for n in range(7)])
 
 
+def test_salesforce_bulk_maps_columns(bulk: Any, org: LocalOrg) -> None:
+    job = bulk.create_insert_job("Account")
+    bulk.post_mapping_file(job, "Salesforce Field,Csv Header,Value,Hint\nName,Firm,,\nExt_Id__c,No,,\n")
+    assert [row.success for row in run(bulk, job, "No,Firm,Remark\n1,A,x\n2,B,y\n")] == ["true", "true"]
+    assert org.table("Account").select("Ext_Id__c", "Name").rows() == [("1", "A"), ("2", "B")]
+
+
 def test_salesforce_bulk_hears_what_is_wrong(bulk: Any, org: LocalOrg) -> None:
     error = salesforce_bulk.BulkApiError
     with pytest.raises(error, match="Unable to find object: Video__c"):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.localorg.bulk1_org import NAMESPACE, Bulk1Org, bulk1_org, xml_of
+from tests.localorg.bulk1_org import NAMESPACE, Bulk1Org, bulk1_org, error_of, xml_of
 
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 AT_MOST = "Number of records should be less than or equal to"
@@ -254,6 +254,47 @@ def test_content_may_have_a_charset_of_its_own(org: Bulk1Org) -> None:
     org.run("Name\nMüller\n".encode("iso-8859-1"), "text/csv; charset=ISO-8859-1")
     org.run("Name\nŁódź\n".encode(), "text/csv; charset=UTF-8")
     assert org.rows("Name") == [("Müller",), ("Łódź",)]
+
+
+SPEC = (
+    "Salesforce Field,Csv Header,Value,Hint\n"
+    "Text__c,Label,none,\nExt__c,Key,,\nColour__c,,red,\nDay__c,When,,dd MM yy\nFlag__c,Sure,,^(yes|aye)$\n"
+)
+
+
+def test_a_spec_maps_columns_values_and_formats(org: Bulk1Org) -> None:
+    org.create("insert")
+    taken = org.post(f"job/{org.job_id}/spec", SPEC, "text/csv; charset=UTF-8")
+    assert (taken.status_code, taken.content) == (201, b"")
+    assert error_of(org.post(f"job/{org.job_id}/spec", SPEC, "text/csv"))[:2] == (400, "InvalidJobState")
+    batch = org.run('Key,Label,When,Sure,Comment\nK1,,02 03 26,aye,x\nK2,"a, b",3 4 26,no,y\nK3,c,then,,z\n')
+    assert (batch.state, batch.processed, batch.failed) == ("Completed", 3, 1)
+    assert "'then' is not a valid value for the type xsd:date" in org.result().text.splitlines()[3]
+    assert org.rows("Ext__c", "Text__c", "Colour__c", "Day__c", "Flag__c") == [
+        ("K1", "none", "red", dt.date(2026, 3, 2), True),
+        ("K2", "a, b", "red", dt.date(2026, 4, 3), False),
+    ]
+    assert org.run("Key,Label,When\nK4,d,\n").message == "InvalidBatch : Field name not found : Sure"
+
+
+def test_a_spec_splits_the_names_of_persons(org: Bulk1Org) -> None:
+    org.create("insert", "Contact")
+    org.post(f"job/{org.job_id}/spec", "Salesforce Field,Csv Header,Value,Hint\nName,Full Name,,\n", "text/csv")
+    org.run('Full Name\n"Cat, Tom"\nJerry Mouse\nSpike\n')
+    assert org.org.table("Contact").select("FirstName", "LastName").rows() == [
+        ("Tom", "Cat"),
+        ("Jerry", "Mouse"),
+        (None, "Spike"),
+    ]
+
+
+def test_specs_that_are_none_are_refused(org: Bulk1Org) -> None:
+    org.create("insert")
+    place = f"job/{org.job_id}/spec"
+    assert error_of(org.post(place, "Field,Header\nName,N\n", "text/csv"))[:2] == (400, "InvalidJob")
+    assert error_of(org.post(place, SPEC + "x" * 8_192, "text/csv"))[:2] == (400, "ClientInputError")
+    org.create("insert", content_type="XML")
+    assert error_of(org.post(f"job/{org.job_id}/spec", SPEC, "text/csv"))[:2] == (400, "InvalidJob")
 
 
 def test_a_full_batch_of_ten_thousand_rows_is_taken(org: Bulk1Org) -> None:

@@ -298,7 +298,8 @@ def test_batches_that_cannot_be_are_refused(org: Bulk1Org) -> None:
     org.create("insert")
     assert error_of(org.add(" \n"))[:2] == (400, "InvalidBatch")
     assert error_of(org.add("[]", "application/json"))[:2] == (400, "InvalidBatch")
-    assert error_of(org.add(CSV, "text/csv; charset=klingon"))[:2] == (400, "UnsupportedContentType")
+    for charset in ("klingon", "base64", "idna"):
+        assert error_of(org.add(CSV, f"text/csv; charset={charset}"))[:2] == (400, "UnsupportedContentType")
     too_much = error_of(org.add("Name\n" + "x" * 10_000_000))
     assert too_much == (400, "ClientInputError", "Failed to read request. Exceeded max size limit of 10000000")
     other = org.http.post(f"{org.org.url}/services/async/61.0/job/{org.job_id}/batch", content=CSV)

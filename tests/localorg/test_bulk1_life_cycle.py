@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from sfframe.localorg import Fault
 from tests.localorg.bulk1_org import Bulk1Org, bulk1_org, error_of, members_of
@@ -159,3 +163,32 @@ def test_declared_faults_strike_batches_too() -> None:
         org.org.release(org.job_id)
         assert [batch.state for batch in org.wait()] == ["Completed", "Completed"]
         assert [name for (name,) in org.rows("Name")] == ["A", "D", "E"]
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.localorg.bulk1_org import bulk1_org
+with bulk1_org(Path(sys.argv[1])) as org:
+    org.create("insert", concurrencyMode="Serial")
+    for batch in range(20):
+        org.add("Name,Code__c\\n" + "".join(f"N,C{batch * 50 + row}\\n" for row in range(50)))
+    with org.service._changed:
+        org.service._changed.wait_for(lambda: org.service.job(org.job_id).document["numberBatchesCompleted"] >= 7)
+    print(org.job_id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_leaves_whole_batches_and_the_others_run_again(tmp_path: Path) -> None:
+    path = tmp_path / "org.duckdb"
+    command = [sys.executable, "-c", _KILLED, str(path)]
+    job_id = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    with bulk1_org(path, hold_jobs=True) as org:
+        # What ran when the process died runs again at once, what waited is held.
+        done = [one for one in org.service.batches(job_id)[1] if one["state"] != "Queued"]
+        org.org.release(job_id)
+        assert {batch.state for batch in org.service.wait(job_id)} == {"Completed"}
+        assert len(done) >= 7
+        assert [code for (code,) in org.rows("Code__c")] == [f"C{row}" for row in range(1_000)]

@@ -67,6 +67,13 @@ async def batches(request: Request) -> Response:
     return _batch_answer(info, status=201, headers={"Location": place})
 
 
+async def spec(request: Request) -> Response:
+    """Take a transformation spec."""
+    content = await _body(request)
+    await run_in_threadpool(_service(request).set_spec, request.path_params["job_id"], content)
+    return Response(status_code=201)
+
+
 def batch(request: Request) -> Response:
     """Look at a batch."""
     return _batch_answer(_service(request).batch(*_ids(request)))
@@ -162,6 +169,7 @@ routes: list[Route] = [
     Route(_BASE, create, methods=["POST"]),
     Route(_BASE + "/{job_id}", job, methods=["GET", "POST"]),
     Route(_BASE + "/{job_id}/batch", batches, methods=["GET", "POST"]),
+    Route(_BASE + "/{job_id}/spec", spec, methods=["POST"]),
     Route(_BASE + "/{job_id}/batch/{batch_id}", batch, methods=["GET"]),
     Route(_BASE + "/{job_id}/batch/{batch_id}/request", submitted, methods=["GET"]),
     Route(_BASE + "/{job_id}/batch/{batch_id}/result", result, methods=["GET"]),

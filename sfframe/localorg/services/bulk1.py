@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ import duckdb
 
 from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.faults import Faults, JobTrouble
-from sfframe.localorg.services import bulk1_chunks, bulk1_jobs, bulk1_results, bulk1_run
+from sfframe.localorg.services import bulk1_chunks, bulk1_jobs, bulk1_results, bulk1_run, bulk1_spec
 from sfframe.localorg.services.bulk1_errors import Bulk1Error
 from sfframe.localorg.services.bulk1_jobs import BATCHES, JOBS, Batch, Job, JobOperation
 from sfframe.localorg.store.record_ids import id18
@@ -178,6 +177,18 @@ class Bulk1Service:
         self._tell()
         return info
 
+    def set_spec(self, job_id: str, content: bytes) -> None:
+        """Say how the CSV of the job's batches is to be read: once, before the first batch (bulk1.md 5.1)."""
+        text = content.decode("utf-8", "replace").removeprefix("\ufeff")
+        with self._store.writing, self._store.cursor() as cursor:
+            job = _found_job(cursor, job_id)
+            if job.content_type != "CSV" or job.queries:
+                raise Bulk1Error("InvalidJob", "A spec is for jobs with batches of CSV")  # a guess
+            if job.state != "Open" or job.spec is not None or bulk1_jobs.count_of(cursor, job.id):
+                raise Bulk1Error("InvalidJobState", "A spec is given once, before the first batch")  # a guess
+            bulk1_spec.check(text)
+            JOBS.change(cursor, replace(job, spec=text))
+
     def add_batch(self, version: str, job_id: str, charset: str, content: bytes) -> Info:
         """A new batch of an open job; it counts even where the job is not open (bulk1.md 2.2)."""
         with self._store.cursor() as cursor:
@@ -189,8 +200,8 @@ class Bulk1Service:
         if not content.strip():
             raise Bulk1Error("InvalidBatch", "The batch is empty")  # that it is refused is known, the words are not
         try:
-            codecs.lookup(charset)
-        except LookupError:
+            b"a".decode(charset, "replace")
+        except (LookupError, ValueError):  # none, or a codec of Python that is none of texts
             raise Bulk1Error("UnsupportedContentType", f"Unsupported charset: {charset}") from None  # a guess
         with self._store.writing, self._store.cursor() as cursor:
             job = _found_job(cursor, job_id)

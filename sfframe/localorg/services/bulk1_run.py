@@ -20,6 +20,7 @@ from sfframe.localorg.services import (
     bulk1_query,
     bulk1_results,
     bulk1_rows,
+    bulk1_spec,
     columns,
     saving,
 )
@@ -132,10 +133,14 @@ def _stage(around: Surroundings, cursor: duckdb.DuckDBPyConnection, job: Job, ob
         normal.write_text(text, encoding="utf-8", newline="")
         try:
             header = bulk1_csv.header_of(normal)
-            resolved = _resolved(store, job, obj, header.names)
-            relation = bulk1_csv.stage(cursor, normal, len(header.names), line_ending=job.line_ending)
+            names = header.names
+            resolved = _resolved(store, job, obj, names) if job.spec is None else ()
+            relation = bulk1_csv.stage(cursor, normal, len(names), line_ending=job.line_ending)
         finally:
             normal.unlink()
+        if job.spec is not None:
+            mapped = bulk1_spec.apply(job.spec, names, relation, obj)
+            relation, resolved = mapped.relation, _resolved(store, job, obj, mapped.names)
         return Staged(relation, resolved)
     if job.content_type == "XML":
         rows = bulk1_rows.rows_of_xml(content, obj)

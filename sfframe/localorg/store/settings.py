@@ -23,7 +23,7 @@ class Settings:
     sandbox: bool = True
     hard_delete_allowed: bool = True
     batches_at_once: int = 25  # saved by one transaction, where none of the settings below wants to stop sooner
-    hold_jobs: bool = False  # ingest jobs wait in UploadComplete until they are released
+    hold_jobs: bool = False  # ingest jobs wait in UploadComplete (those of Bulk 1.0 in Queued) until released
     hold_after_batches: int | None = None  # ingest jobs wait in InProgress behind so many batches until released
     job_fails_after_batches: int | None = None  # ingest jobs fail behind so many batches, the rest stays unprocessed
     parallel_batches_lock_parents: bool = False  # of one transaction's batches: rows whose parent an earlier one has
