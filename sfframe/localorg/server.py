@@ -37,6 +37,7 @@ from sfframe.localorg.routes.gate import Gate
 from sfframe.localorg.services.services import Services
 
 _HOST = "127.0.0.1"
+_LONGEST_HEAD = 1 << 20
 _SMALL = 1024  # bytes; packing less than this costs more than it saves
 
 
@@ -127,6 +128,8 @@ class Server:
                 ws="none",
                 server_header=False,
                 timeout_graceful_shutdown=1,
+                # Else uvicorn's words instead of the gate's answer a request line that is too long.
+                h11_max_incomplete_event_size=_LONGEST_HEAD,
             )
         )
         app.state.hang_up = self._uvicorn.hang_up

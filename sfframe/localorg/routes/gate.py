@@ -10,10 +10,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sfframe.localorg.services.bulk1_errors import Bulk1Error
 from sfframe.localorg.services.errors import ServiceError
+from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.services import Services
 from sfframe.localorg.services.versions import check_version
 
 _DATA = "/services/data"
+_LONGEST = 16_384  # bytes
 _ASYNC = "/services/async/"
 _SLASHES = re.compile("/+")
 _WITH_SESSION = ("/services/data/", "/services/oauth2/userinfo", "/services/oauth2/singleaccess", "/id/")
@@ -32,6 +34,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request, as ASGI has it."""
         services: Services = scope["app"].state.services
+        _check_length(scope)
         scope = _as_meant(scope)
         path: str = scope["path"]
         if path.startswith(_ASYNC):
@@ -53,6 +56,15 @@ class Gate:
             await send(message)
 
         await self._app(scope, receive, with_usage)
+
+
+def _check_length(scope: Scope) -> None:
+    """Refuse what is too long (rest.md 1.5); codes and words are guesses."""
+    length = len(scope["raw_path"]) + len(scope["query_string"])
+    if length > _LONGEST:
+        raise ServiceError(414, "URI_TOO_LONG", f"The URI is longer than {_LONGEST} bytes")
+    if length + sum(len(name) + len(value) for name, value in scope["headers"]) > _LONGEST:
+        raise ServiceError(431, "REQUEST_HEADER_FIELDS_TOO_LARGE", f"URI and headers are longer than {_LONGEST} bytes")
 
 
 def _as_meant(scope: Scope) -> Scope:
