@@ -93,12 +93,18 @@ def local_org_type() -> type[LocalOrg]:
 
 
 def open_local(
-    path: Path | None = None, *, port: int = 0, deploy: Path | None = None, records: Path | None = None
+    path: Path | None = None,
+    *,
+    port: int = 0,
+    deploy: Path | None = None,
+    records: Path | None = None,
+    faults: Path | None = None,
 ) -> LocalOrg:
     """An embedded org, started; with the objects that the JSON file ``deploy`` describes added.
 
-    ``records`` is a folder of Parquet files called like objects, whose rows are taken over with their ids.
-    Raises UsageError for an org file that is in use or is none, a port that is taken, and a description that is wrong.
+    ``records`` is a folder of Parquet files called like objects, whose rows are taken over with their ids; ``faults``
+    a JSON file with a fault plan. Raises UsageError for an org file that is in use or is none, a port that is taken,
+    and a description or plan that is wrong.
     """
     made = local_org_type()
     from sfframe.localorg import OrgFileUnusable
@@ -121,6 +127,12 @@ def open_local(
             ) from None
     if records is not None:
         _mirror(local, records)
+    if faults is not None:
+        try:
+            local.faults.load(faults)
+        except (OSError, ValueError) as problem:
+            local.close()
+            raise UsageError(str(problem), where=str(faults), remedy="Correct the file.") from None
     return local
 
 

@@ -10,7 +10,12 @@ from sfframe import orgs
 
 
 def serve(
-    *, port: int = 8080, path: Path | None = None, deploy: Path | None = None, records: Path | None = None
+    *,
+    port: int = 8080,
+    path: Path | None = None,
+    deploy: Path | None = None,
+    records: Path | None = None,
+    faults: Path | None = None,
 ) -> int:
     """Serve an embedded org on this machine until interrupted.
 
@@ -27,8 +32,10 @@ def serve(
         A JSON file with a list of objects as describe gives them, added to the standard ones.
     records
         The folder with rows that sfframe org snapshot wrote; they are taken over with their ids.
+    faults
+        A JSON file with things that shall go wrong: a list of objects with the arguments of sfframe.localorg.Fault.
     """
-    with orgs.open_local(path, port=port, deploy=deploy, records=records) as local:
+    with orgs.open_local(path, port=port, deploy=deploy, records=records, faults=faults) as local:
         print(json.dumps(asdict(local.credentials)), flush=True)
         local.wait()
     return 0

@@ -48,7 +48,7 @@ class Fault:
     locator_lost        the place in a query's result is unknown
     job_stuck           the job stays InProgress behind ``after_batches`` batches
     job_fails           the job fails behind ``after_batches`` batches with ``message``; the rest stays unprocessed
-    lock_rows           of the rows of the job (or of a save by REST) the ``share`` fails with UNABLE_TO_LOCK_ROW
+    lock_rows           of the rows of the job (or of a save by another API) the ``share`` fails with UNABLE_TO_LOCK_ROW
     ==================  =============================================================================================
 
     >>> from sfframe.localorg import Fault, LocalOrg

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -259,6 +261,16 @@ def test_a_failed_job_has_rows_in_all_three_files() -> None:
         assert len(org.rows('"Id"')) == 6
 
 
+def test_rows_of_a_collection_can_be_locked_too(org: LocalOrg, client: httpx.Client) -> None:
+    org.faults.add(Fault("lock_rows", object="Account", operation="insert", share=0.5, nth=1))
+    records = [{"attributes": {"type": "Account"}, "Name": f"row {number}"} for number in range(4)]
+    first, second = (client.post(f"{DATA}/composite/sobjects", json={"records": records}).json() for _ in range(2))
+    assert sorted(one["success"] for one in first) == [False, False, True, True]
+    codes = {error["statusCode"] for one in first for error in one["errors"]}
+    assert codes == {"UNABLE_TO_LOCK_ROW"}
+    assert [one["success"] for one in second] == [True] * 4
+
+
 def test_a_query_job_can_be_stuck_or_fail(org: LocalOrg, client: httpx.Client) -> None:
     org.faults.add(Fault("job_stuck", object="Account", operation="query", nth=1))
     org.faults.add(Fault("job_fails", object="Account", operation="query", nth=2, message="No time : none"))
@@ -305,3 +317,20 @@ def test_the_request_log_tells_what_was_asked(org: LocalOrg, client: httpx.Clien
         ("GET", "/nowhere", 404, 0, None),
     ]
     assert (log["ms"] > 0).all()
+
+
+def test_a_served_org_takes_a_plan_from_a_file(tmp_path: Path) -> None:
+    plan, wrong = tmp_path / "plan.json", tmp_path / "wrong.json"
+    plan.write_text('[{"kind": "answer", "status": 420, "nth": 1}]')
+    wrong.write_text('[{"kind": "nothing"}]')
+    serve = [sys.executable, "-m", "sfframe.cli", "org", "serve", "--port", "0", "--faults"]
+    refused = subprocess.run([*serve, str(wrong)], capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode != 0
+    assert "There is no fault 'nothing'" in " ".join(refused.stderr.split())
+    with subprocess.Popen([*serve, str(plan)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            url = json.loads(process.stdout.readline())["url"]
+            assert [httpx.get(f"{url}/services/data").status_code for _ in range(2)] == [420, 200]
+        finally:
+            process.terminate()

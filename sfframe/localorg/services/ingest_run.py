@@ -217,11 +217,11 @@ def _save_some(this: _Run, upload: _Upload, batches: int) -> None:
             jobs.change(cursor, job)
 
 
-def _locks(this: _Run, job: IngestJob) -> Locks | None:
+def _locks(this: _Run, job: IngestJob) -> Locks:
     """Which rows of the next batches are locked, where a setting or a fault wants any."""
     settings, share = this.around.settings, this.around.trouble(job).locked_share
     batch_rows = settings.batch_rows if settings.parallel_batches_lock_parents else None
-    return Locks(share, settings.seed, batch_rows) if share or batch_rows else None
+    return Locks(share, settings.seed, batch_rows)
 
 
 def _end(this: _Run, state: str, error_message: str | None = None) -> None:

@@ -6,7 +6,7 @@ import duckdb
 
 from sfframe.localorg.services.columns import Column
 from sfframe.localorg.services.problems import literal, problem
-from sfframe.localorg.services.task import Task
+from sfframe.localorg.services.task import Locks, Task
 
 _ONE = "unable to obtain exclusive access to this record"
 # A guess: rows point at these without touching them, so that nobody waits for them.
@@ -15,9 +15,8 @@ _UNTOUCHED = {"User", "RecordType", "Profile", "Group", "Organization"}
 
 def refuse_locked(task: Task, cursor: duckdb.DuckDBPyConnection) -> None:
     """Mark the rows of ``saving_rows`` that cannot be locked."""
-    locks = task.locks
-    if locks is None:
-        return
+    store = task.store
+    locks = task.locks or Locks(store.locked_share(task.obj.name, task.operation), store.settings.seed)
     if locks.share:
         # Of the good rows and by rank, so that the share holds for few rows too.
         cursor.execute(f"""

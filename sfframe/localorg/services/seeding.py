@@ -9,7 +9,7 @@ import duckdb
 from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.services import problems, saving
 from sfframe.localorg.services.columns import ColumnFault, resolve
-from sfframe.localorg.services.task import Staged, Task
+from sfframe.localorg.services.task import Locks, Staged, Task
 from sfframe.localorg.store.store import Store, quoted
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def insert(store: Store, obj: ObjectDef, frame: pl.DataFrame) -> list[str]:
         cursor.execute("BEGIN")
         try:
             cursor.execute(f"CREATE OR REPLACE TEMP TABLE seeding AS FROM {rows}")
-            saved = saving.save(Task(store, obj, "insert", Staged("seeding", columns, null_mark="\x00")), cursor)
+            staged = Staged("seeding", columns, null_mark="\x00")
+            saved = saving.save(Task(store, obj, "insert", staged, locks=Locks()), cursor)
             if saved.failed:
                 raise ValueError(_refusal(cursor, obj, saved))
             ids = [id_ for (id_,) in cursor.execute(f"SELECT id FROM ({saved.outcomes}) ORDER BY record").fetchall()]

@@ -41,6 +41,7 @@ class Services:
         self.store = store
         self.settings = settings
         self.faults = Faults(settings.seed)
+        store.locked_share = self.faults.on_save
         self.request_log = RequestLog()
         self.sessions = Auth(store)
         self.identity = Identity(store)

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,8 @@ class Store:
         self.path = path.absolute() if path else None
         self.catalogue = catalogue
         self.rules = Rules()
+        # Set by who knows of declared faults: of a save on this object by this operation, the share of locked rows.
+        self.locked_share: Callable[[str, str], float] = lambda _object, _operation: 0.0
         self.settings = settings or Settings()
         self.writing = WritingLock(self)
         self.shown_edition = -1  # of the catalogue, in the tables that show it to SOQL (services/definitions.py)
