@@ -10,7 +10,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sfframe.localorg.services.bulk1_errors import Bulk1Error
 from sfframe.localorg.services.errors import ServiceError
-from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.services import Services
 from sfframe.localorg.services.versions import check_version
 

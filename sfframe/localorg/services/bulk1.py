@@ -20,6 +20,7 @@ from sfframe.localorg.services.bulk1_jobs import BATCHES, JOBS, Batch, Job, JobO
 from sfframe.localorg.store.record_ids import id18
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store
+from sfframe.localorg.store.transactions import transaction
 
 CONTENT_TYPES = {"CSV": "text/csv", "JSON": "application/json", "XML": "application/xml"}
 MOST_BYTES = 10_000_000  # of one batch, unpacked (bulk1.md 7); as many characters
@@ -297,7 +298,7 @@ class Bulk1Service:
     def _add_chunks(self, job: Job, original: Batch, queries: Sequence[str]) -> bool:
         if self._count_batches(len(queries)) > self._settings.daily_batches:
             return False
-        with self._store.writing, self._store.cursor() as cursor, bulk1_run.transaction(cursor):
+        with self._store.writing, self._store.cursor() as cursor, transaction(cursor):
             chunks = [self._append(cursor, job, query.encode(), chunk=True) for query in queries]
             BATCHES.change(cursor, replace(original, state="NotProcessed", modstamp=self._store.now()))
         self._tell()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -29,6 +28,7 @@ from sfframe.localorg.services.bulk1_jobs import BATCHES, JOBS, Batch, Job
 from sfframe.localorg.services.columns import Column, ColumnFault
 from sfframe.localorg.services.task import Locks, Operation, Staged, Task
 from sfframe.localorg.store.store import Store
+from sfframe.localorg.store.transactions import transaction
 
 MOST_ROWS = 10_000  # bulk1.md 7
 QUOTA = "ApiBatchItems Limit exceeded."  # from memory (bulk1.md 7)
@@ -194,15 +194,3 @@ def _timed(batch: Batch, began: float) -> Batch:
 
 def _milliseconds(began: float) -> int:
     return round((time.perf_counter() - began) * 1000)
-
-
-@contextmanager
-def transaction(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """What happens inside happens as a whole or not at all."""
-    cursor.execute("BEGIN")
-    try:
-        yield
-        cursor.execute("COMMIT")
-    except BaseException:
-        cursor.execute("ROLLBACK")
-        raise

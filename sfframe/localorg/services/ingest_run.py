@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from sfframe.localorg.services.task import Locks, Staged, Task
 from sfframe.localorg.services.upload_csv import DELIMITERS, Header, UploadFault
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store
+from sfframe.localorg.store.transactions import transaction
 
 _LOG = logging.getLogger(__name__)
 _NULL_MARK = "#N/A"  # bulk2.md 3.3
@@ -131,7 +131,8 @@ def _read(this: _Run, job: IngestJob) -> _Upload | None:
     upload_csv.check_line_endings(this.path, job.line_ending)
     try:
         resolved = columns.resolve(header.names, obj, this.store.catalogue)
-        _check_columns(job, obj, resolved)
+        key = obj.field(job.external_id_field) if job.external_id_field else None
+        columns.check(job.operation, resolved, key)
     except ColumnFault as fault:
         raise UploadFault(f"InvalidBatch : {fault}") from fault
     relation = upload_csv.stage(this.cursor, this.path, delimiter, len(header.names))
@@ -147,17 +148,6 @@ def _clean(this: _Run, relation: str, resolved: tuple[Column, ...]) -> frozenset
     looked = ", ".join(f"coalesce(bool_or({coercion.unclean(cell, _NULL_MARK)}), false)" for cell in cells)
     found = this.cursor.execute(f"SELECT {looked} FROM {relation}").fetchall()[0]
     return frozenset(cell for cell, unclean in zip(cells, found, strict=True) if not unclean)
-
-
-def _check_columns(job: IngestJob, obj: ObjectDef, resolved: tuple[Column, ...]) -> None:
-    if job.operation in ("delete", "hardDelete"):
-        if [column.field.name for column in resolved] != ["Id"]:
-            raise ColumnFault(f"The '{job.operation}' batch must contain only ids")
-    elif job.operation == "upsert" and job.external_id_field:
-        key = obj.field(job.external_id_field)
-        # Without an Id column an upsert by Id creates all rows (bulk2.md 2.2).
-        if key is not None and key.name != "Id" and not any(one.field is key and one.key is None for one in resolved):
-            raise ColumnFault(f"Field name not found : {key.name}")
 
 
 def _save_batches(this: _Run, upload: _Upload) -> None:
@@ -202,7 +192,7 @@ def _save_some(this: _Run, upload: _Upload, batches: int) -> None:
         key = upload.obj.field(job.external_id_field) if job.external_id_field else None
         staged = Staged(rows, upload.columns, _NULL_MARK, clean=upload.clean)
         task = Task(store, upload.obj, job.operation, staged, key, _locks(this, job))
-        with _transaction(cursor):
+        with transaction(cursor):
             saved = saving.save(task, cursor)
             job_results.keep(cursor, job, upload.header, upload.columns, saved)
             spent = round((time.perf_counter() - began) * 1000)
@@ -244,20 +234,9 @@ def finish(store: Store, cursor: duckdb.DuckDBPyConnection, job: IngestJob, uplo
     since_creation = round((now - job.created).total_seconds() * 1000)
     total = max(since_creation, job.active_ms) if job.batches else 0
     job = replace(job, modstamp=now, total_ms=total)
-    with _transaction(cursor):
+    with transaction(cursor):
         if job.state != "JobComplete" and not job.dropped and upload.exists():
             job_results.keep_unprocessed(cursor, job, upload)
         jobs.change(cursor, job)
     upload.unlink(missing_ok=True)
     return job
-
-
-@contextmanager
-def _transaction(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    cursor.execute("BEGIN")
-    try:
-        yield
-        cursor.execute("COMMIT")
-    except BaseException:
-        cursor.execute("ROLLBACK")
-        raise

@@ -55,6 +55,18 @@ def joining(store: object, cursor: duckdb.DuckDBPyConnection) -> Iterator[duckdb
         _open.reset(token)
 
 
+@contextmanager
+def transaction(cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """What happens inside happens as a whole or not at all."""
+    cursor.execute("BEGIN")
+    try:
+        yield
+        cursor.execute("COMMIT")
+    except BaseException:
+        cursor.execute("ROLLBACK")
+        raise
+
+
 class WritingLock(AbstractContextManager[None]):
     """Held by one thread at a time, again and again; part of an open transaction is whoever has joined it."""
 
