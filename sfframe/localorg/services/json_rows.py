@@ -11,6 +11,7 @@ from sfframe.localorg.catalogue.catalogue import Catalogue
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.catalogue.types import COMPOUND_TYPES
 from sfframe.localorg.services import columns
+from sfframe.localorg.services.coercion import is_text
 from sfframe.localorg.services.columns import ColumnFault
 from sfframe.localorg.services.json_body import JsonBody, Path, token
 from sfframe.localorg.services.task import Staged
@@ -187,14 +188,25 @@ def stage(rows: list[Row], obj: ObjectDef, catalogue: Catalogue, relation: str) 
     """The rows as a table that is to be known to the cursor as ``relation``, and what a save needs to know of it."""
     names = list({name: None for row in rows for name in row.cells})
     resolved = columns.resolve(names, obj, catalogue)
-    table = pa.table(
-        {
-            "record": pa.array(range(len(rows)), pa.int64()),
-            "fault": pa.array([row.fault and row.fault.code for row in rows], pa.string()),
-            **{
-                column.cell: pa.array([row.cells.get(name) for row in rows], pa.string())
-                for name, column in zip(names, resolved, strict=True)
-            },
-        }
-    )
-    return Staged(relation, resolved, NULL_MARK, records=range(len(rows)), source="json"), table
+    cells = {one.cell: [row.cells.get(name) for row in rows] for name, one in zip(names, resolved, strict=True)}
+    # Planning the SQL of a check costs more than a look at so few cells.
+    fitting = frozenset(one.cell for one in resolved if _fit(one.field, cells[one.cell]))
+    distinct = frozenset(one.cell for one in resolved if _differ(one.field, cells[one.cell]))
+    records = range(len(rows))
+    data = {"record": pa.array(records, pa.int64())}
+    data["fault"] = pa.array([row.fault and row.fault.code for row in rows], pa.string())
+    data |= {name: pa.array(found, pa.string()) for name, found in cells.items()}
+    staged = Staged(relation, resolved, NULL_MARK, records, "json", fitting=fitting, distinct=distinct)
+    return staged, pa.table(data)
+
+
+def _fit(field: FieldDef, cells: list[str | None]) -> bool:
+    return all(len(cell) <= field.length for cell in cells if cell is not None)
+
+
+def _differ(field: FieldDef, cells: list[str | None]) -> bool:
+    """Whether no two of the values are alike, where the field is one by which rows are told apart."""
+    if field.type != "id" and not ((field.id_lookup or field.unique) and is_text(field)):
+        return False
+    given = [cell.lower() for cell in cells if cell is not None and cell != NULL_MARK]
+    return len(set(given)) == len(given)

@@ -41,25 +41,34 @@ def _ignores_case(field: FieldDef) -> bool:
     return coercion.is_text(field) and not field.case_sensitive
 
 
-def rows_by_key(store: Store, obj: ObjectDef, field: FieldDef, wanted: str) -> str:
+def rows_by_key(store: Store, obj: ObjectDef, field: FieldDef, keys: str) -> str:
     """SQL: the live rows with one of the wanted keys, as k, id (the first), n and ids (all, as text)."""
     key = key_column(field)
     return (
         f'SELECT {key} AS k, min("Id") AS id, count(*) AS n, string_agg("Id", \', \' ORDER BY "Id") AS ids '
-        f"FROM {store.table(obj)} WHERE NOT {deleted(obj)} AND {key} IN ({wanted}) GROUP BY 1"
+        f"FROM {store.table(obj)} WHERE NOT {deleted(obj)} AND {key} IN ({keys}) GROUP BY 1"
     )
 
 
-def _parent_by_key(store: Store, column: Column, key: ParentKey) -> Joined:
+def wanted(task: Task, name: str, value: str) -> str:
+    """SQL: all values of one kind in the rows; ``name`` is their column in ``saving_cells``, ``value`` what it holds.
+
+    The few rows of a JSON body are read once more: with ``saving_cells`` the SQL of all columns would be planned twice.
+    """
+    return f"SELECT {value} FROM {task.staged.relation}" if task.staged.trimmed else f"SELECT {name} FROM saving_cells"
+
+
+def _parent_by_key(task: Task, column: Column, key: ParentKey) -> Joined:
     """The parents that a relationship column names."""
     at = column.position
+    value = key_value(key.field, column.cell, "", trimmed=task.staged.trimmed)
     cell = f"b.{column.cell}"
     not_found = (
         f"{literal('Foreign key external ID: ')} || {cell} || "
         f"{literal(f' not found for field {key.field.name} in entity {key.parent.name}')}"
     )
     several = f"'More than one record found for external id field: [' || p{at}.ids || ']'"
-    found = rows_by_key(store, key.parent, key.field, f"SELECT k{at} FROM saving_cells")
+    found = rows_by_key(task.store, key.parent, key.field, wanted(task, f"k{at}", value))
     return Joined(
         (f"p{at}.id AS v{at}",),
         f"LEFT JOIN ({found}) p{at} ON p{at}.k = b.k{at}",
@@ -95,22 +104,22 @@ def _parent_by_id(task: Task, column: Column) -> Joined:
             missing + problem("INVALID_CROSS_REFERENCE_KEY", literal("invalid cross reference id")),
             f"WHEN r{at}.gone THEN {problem('ENTITY_IS_DELETED', literal('entity is deleted'))}",
         ]
-    wanted = f"SELECT v{at} FROM saving_cells"
-    tables = " UNION ALL ".join(_ids_of(task, parent, wanted) for parent in known)
+    ids = wanted(task, f"v{at}", column.cell)
+    tables = " UNION ALL ".join(_ids_of(task, parent, ids) for parent in known)
     return Joined((), f"LEFT JOIN ({tables}) r{at} ON r{at}.id = {typed}", tuple(whens))
 
 
-def _ids_of(task: Task, parent: ObjectDef, wanted: str) -> str:
-    ids = f'SELECT "Id" AS id, {deleted(parent)} AS gone FROM {task.store.table(parent)} WHERE "Id" IN ({wanted})'
+def _ids_of(task: Task, parent: ObjectDef, ids: str) -> str:
+    found = f'SELECT "Id" AS id, {deleted(parent)} AS gone FROM {task.store.table(parent)} WHERE "Id" IN ({ids})'
     if parent.name == "RecordType" and parent.field("SobjectType"):
-        return f'{ids} AND "SobjectType" = {literal(task.obj.name)}'
-    return ids
+        return f'{found} AND "SobjectType" = {literal(task.obj.name)}'
+    return found
 
 
 def parents(task: Task) -> list[Joined]:
     """The joins of all reference columns, in upload order; they look into ``saving_cells``, the rows as b."""
     return [
-        _parent_by_key(task.store, column, column.key) if column.key else _parent_by_id(task, column)
+        _parent_by_key(task, column, column.key) if column.key else _parent_by_id(task, column)
         for column in task.columns
         if column.field.type == "reference"
     ]

@@ -63,9 +63,9 @@ def _by_id(task: Task, column: Column | None) -> Match:
     ]
     found = (
         f'SELECT "Id" AS id, {lookups.deleted(task.obj)} AS gone FROM {task.table} '
-        f'WHERE "Id" IN (SELECT v{column.position} FROM saving_cells)'
+        f'WHERE "Id" IN ({lookups.wanted(task, f"v{column.position}", column.cell)})'
     )
-    nth = f"row_number() OVER (PARTITION BY {typed} ORDER BY b.record) AS nth"
+    nth = _nth(task, column, typed)
     return Match((), Joined((nth,), f"LEFT JOIN ({found}) t ON t.id = {typed}", tuple(whens)), "t.id", typed)
 
 
@@ -82,9 +82,10 @@ def _by_external_id(task: Task, column: Column) -> Match:
         literal(name),
     )
     again = problem("DUPLICATE_VALUE", f"'Duplicate external id specified: ' || {cell}", literal(name))
-    found = lookups.rows_by_key(task.store, task.obj, column.field, "SELECT match_key FROM saving_cells")
+    key = lookups.key_value(column.field, column.cell, task.staged.null_mark, trimmed=task.staged.trimmed)
+    found = lookups.rows_by_key(task.store, task.obj, column.field, lookups.wanted(task, "match_key", key))
     joined = Joined(
-        ("row_number() OVER (PARTITION BY b.match_key ORDER BY b.record) AS nth",),
+        (_nth(task, column, "b.match_key"),),
         f"LEFT JOIN ({found}) t ON t.k = b.match_key",
         (
             f"WHEN b.match_key IS NULL THEN {blank}",
@@ -92,5 +93,11 @@ def _by_external_id(task: Task, column: Column) -> Match:
             f"WHEN nth > 1 THEN {again}",
         ),
     )
-    key = lookups.key_value(column.field, column.cell, task.staged.null_mark, trimmed=task.staged.trimmed)
     return Match((f"{key} AS match_key",), joined, "t.id", _NOTHING)
+
+
+def _nth(task: Task, column: Column, key: str) -> str:
+    """SQL: whether the row is the first of its key, the second and so on."""
+    if column.cell in task.staged.distinct:
+        return "1 AS nth"  # a window over a few rows takes as long as all the rest
+    return f"row_number() OVER (PARTITION BY {key} ORDER BY b.record) AS nth"

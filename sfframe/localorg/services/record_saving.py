@@ -65,7 +65,7 @@ def save_rows(store: Store, save: Save, rows: list[Row], body: JsonBody) -> list
         cursor.register(_RELATION, table)
         try:
             saved = saving.save(Task(store, save.obj, save.operation, staged, save.key), cursor)
-            found = cursor.execute(f"SELECT id, created, problem FROM ({saved.outcomes}) ORDER BY record").fetchall()
+            found = cursor.execute(saved.answers).fetchall()
         finally:
             cursor.unregister(_RELATION)
     return [

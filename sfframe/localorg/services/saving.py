@@ -35,10 +35,12 @@ class Saved:
     """What became of the rows. ``outcomes`` is SQL: record, id, created, problem (problems.py takes it apart).
 
     A good row has its id; a bad one has only the id that it was sent with, if that is one. Beside them stand the cells
-    (c0, ...) and the typed values (v0, ...). It can be read until the next save on the same cursor.
+    (c0, ...) and the typed values (v0, ...). ``answers`` are id, created and problem alone, in the order of the rows.
+    Both can be read until the next save on the same cursor.
     """
 
     outcomes: str
+    answers: str
     processed: int
     failed: int
 
@@ -63,11 +65,9 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
         if task.operation != "insert":
             writing.update_rows(task, cursor)
     failed = cursor.execute("SELECT count(problem) FROM saving_rows").fetchall()[0][0]
-    outcomes = (
-        "SELECT * EXCLUDE (id, target, named, creates), CASE WHEN problem IS NULL THEN id ELSE named END AS id, "
-        "problem IS NULL AND creates AS created FROM saving_rows"
-    )
-    return Saved(outcomes, rows, failed)
+    answer = "CASE WHEN problem IS NULL THEN id ELSE named END AS id, problem IS NULL AND creates AS created"
+    outcomes = f"SELECT * EXCLUDE (id, target, named, creates), {answer} FROM saving_rows"
+    return Saved(outcomes, f"SELECT {answer}, problem FROM saving_rows ORDER BY record", rows, failed)
 
 
 def _counted(task: Task, cursor: duckdb.DuckDBPyConnection) -> tuple[int, range]:
@@ -138,5 +138,6 @@ def _first_problem(task: Task, joins: list[lookups.Joined]) -> str:
         whens.append(permissions.not_writable(task))
         whens += (when for parent in parents for when in parent.whens)
         whens.append(permissions.required(task))
-        whens += (check for column in task.columns for check in checks.value_checks(column, "b"))
+        fitting = task.staged.fitting
+        whens += (when for one in task.columns for when in checks.value_checks(one, "b", fits=one.cell in fitting))
     return first_of(whens)

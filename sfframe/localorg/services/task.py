@@ -28,6 +28,8 @@ class Staged:
     records: range | None = None
     source: Literal["csv", "json"] = "csv"
     clean: frozenset[str] = frozenset()  # texts of which none has anything to trim or is the null mark
+    fitting: frozenset[str] = frozenset()  # cells of which none is longer than its field
+    distinct: frozenset[str] = frozenset()  # ids and texts of which no two are alike, with case or without
 
     @property
     def trimmed(self) -> bool:

@@ -25,6 +25,8 @@ def _refusal(task: Task, column: Column) -> str:
     field = column.field
     key = lookups.key_column(field).replace(quoted(field.name), f"v{column.position}")
     stored = lookups.key_column(field)
+    alone = column.cell in task.staged.distinct
+    nth = "1" if alone else "row_number() OVER (PARTITION BY k ORDER BY record)"
     # rest.md 12: the id has 15 characters; <unknown> where the other row is not saved yet.
     words = (
         f"{literal(f'duplicate value found: {field.name} duplicates value on record with id: ')} "
@@ -38,7 +40,7 @@ def _refusal(task: Task, column: Column) -> str:
             WHERE NOT {lookups.deleted(task.obj)} AND {stored} IN (SELECT k FROM wanted)
         ), clashes AS (
             SELECT w.record, min(h.id) AS other, first(w.nth) AS nth
-            FROM (SELECT *, row_number() OVER (PARTITION BY k ORDER BY record) AS nth FROM wanted) w
+            FROM (SELECT *, {nth} AS nth FROM wanted) w
             LEFT JOIN held h ON h.k = w.k AND h.id <> w.id GROUP BY w.record
         )
         UPDATE saving_rows SET problem = {problem("DUPLICATE_VALUE", words)}

@@ -150,11 +150,12 @@ class Store:
 
         Runs in the cursor's transaction: what is rolled back is given out again.
         """
-        rows = cursor.execute(
-            "INSERT INTO org.counters VALUES ($prefix, $count) "
-            "ON CONFLICT (prefix) DO UPDATE SET last = last + $count RETURNING last",
-            {"prefix": prefix, "count": count},
-        ).fetchall()
+        given = {"prefix": prefix, "count": count}
+        # An upsert would do both, but takes twice as long to plan.
+        more = "UPDATE org.counters SET last = last + $count WHERE prefix = $prefix RETURNING last"
+        rows = cursor.execute(more, given).fetchall()
+        if not rows:
+            rows = cursor.execute("INSERT INTO org.counters VALUES ($prefix, $count) RETURNING last", given).fetchall()
         return int(rows[0][0]) - count + 1
 
     def new_id(self, prefix: str) -> str:
