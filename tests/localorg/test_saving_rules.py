@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,43 @@ def test_a_restricted_lookup_protects_its_parent() -> None:
         job = org.load("delete", f"Id\n{b}\n", obj="Crate__c")
         assert [error.split(":")[0] for error in org.errors(job)] == ["DELETE_FAILED"]
         assert org.rows('"IsDeleted"', "Crate__c") == [(False,), (False,)]
+
+
+PARTNER = "012000000000001AAA"
+TYPED: dict[str, Any] = {
+    "name": "Account",
+    "fields": [{"name": "RecordTypeId", "type": "reference", "referenceTo": ["RecordType"]}],
+    "recordTypeInfos": [
+        {"name": "Partner", "developerName": "Partner", "recordTypeId": PARTNER, "defaultRecordTypeMapping": True},
+        {"name": "End Customer", "active": False},
+        {"name": "Master", "master": True, "recordTypeId": "012000000000000AAA"},
+    ],
+}
+
+
+def test_record_types_come_with_a_deploy_and_new_rows_get_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "org.duckdb"
+    with LocalOrg(path) as org:
+        empty = org.snapshot()
+        org.deploy(TYPED)
+        for renew in (lambda: None, org.reset, lambda: org.restore(empty)):
+            renew()
+            types = org.table("RecordType").select("DeveloperName", "SobjectType", "IsActive").sort("DeveloperName")
+            assert types.rows() == [("End_Customer", "Account", False), ("Partner", "Account", True)]
+            other = org.table("RecordType").filter(DeveloperName="End_Customer")["Id"][0]
+            org.insert("Account", pl.DataFrame({"Name": ["a"]}))
+            org.insert("Account", pl.DataFrame({"Name": ["b", "c"], "RecordTypeId": [other, None]}))
+            assert org.table("Account")["RecordTypeId"].to_list() == [PARTNER, other, PARTNER]
+    with LocalOrg(path) as org:
+        described = org._services.describes.full("Account", "/services/data/v60.0", org.url).text
+        infos = {one["name"]: one for one in json.loads(described)["recordTypeInfos"]}
+        assert {name: one["defaultRecordTypeMapping"] for name, one in infos.items()} == {
+            "End Customer": False,
+            "Partner": True,
+            "Master": False,
+        }
+        with pytest.raises(ValueError, match="INVALID_CROSS_REFERENCE_KEY:Record Type ID: this ID value isn't valid"):
+            org.insert("Account", pl.DataFrame({"Name": ["d"], "RecordTypeId": ["012000000000009AAA"]}))
 
 
 def test_what_was_deleted_together_comes_back_together() -> None:

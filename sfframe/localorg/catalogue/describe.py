@@ -22,6 +22,7 @@ class RecordTypeRow:
     name: str
     developer_name: str
     active: bool
+    default: bool = False
 
 
 def global_describe(catalogue: Catalogue, base: str) -> Json:
@@ -206,12 +207,13 @@ def _child(child: ObjectDef, field: FieldDef) -> Json:
 def _record_types(obj: ObjectDef, base: str, rows: tuple[RecordTypeRow, ...]) -> list[Json]:
     if not obj.record_types:
         return []
-    master = RecordTypeRow(MASTER_RECORD_TYPE, "Master", "Master", active=True)
+    chosen = any(row.default for row in rows)
+    master = RecordTypeRow(MASTER_RECORD_TYPE, "Master", "Master", active=True, default=not chosen)
     return [
         {
             "active": row.active,
             "available": row.active,
-            "defaultRecordTypeMapping": row is master,
+            "defaultRecordTypeMapping": row.default,
             "developerName": row.developer_name,
             "master": row is master,
             "name": row.name,

@@ -54,7 +54,8 @@ class Describes:
                 'WHERE lower("SobjectType") = lower($1) ORDER BY "Name"',
                 [obj.name],
             ).fetchall()
-        return tuple(RecordTypeRow(*row) for row in rows)
+        default = self._store.record_types.default_of(obj.name)
+        return tuple(RecordTypeRow(*row, default=row[0] == default) for row in rows)
 
     def _marked(self, described: dict[str, object]) -> Described:
         text = json.dumps(described, ensure_ascii=False, separators=(",", ":"))

@@ -7,6 +7,7 @@ import duckdb
 from sfframe.localorg.catalogue.model import FieldDef
 from sfframe.localorg.services import derived
 from sfframe.localorg.services.columns import Column
+from sfframe.localorg.services.problems import literal
 from sfframe.localorg.services.task import Task
 from sfframe.localorg.store.store import quoted
 
@@ -18,9 +19,10 @@ def insert_rows(task: Task, cursor: duckdb.DuckDBPyConnection, rows: int, *, int
     """
     store, obj = task.store, task.obj
     values = derived.constants(obj, store) | {"Id": "id"}
-    values |= {
-        one.field.name: _new_value(one, derived.default(one.field, store)) for one in task.columns if _stored(one)
-    }
+    record_type = store.record_types.default_of(obj.name)
+    if record_type and obj.field("RecordTypeId"):
+        values["RecordTypeId"] = literal(record_type)
+    values |= {one.field.name: _new_value(one, values.get(one.field.name)) for one in task.columns if _stored(one)}
     for field in obj:
         if field.auto_number:
             # Eight digits, as cases have; other formats are not part of a field's definition.

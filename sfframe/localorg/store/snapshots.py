@@ -45,6 +45,7 @@ def bring_back(store: Store, snapshot: Snapshot) -> None:
                 cursor.execute(f"DELETE FROM {table}")
             for at, table in enumerate(snapshot.tables):
                 cursor.execute(f"INSERT INTO {table} BY NAME FROM {snapshot.schema}.t{at}")
+            store.add_record_types(cursor)
             if store.rules.all != snapshot.rules:
                 store.rules.keep(snapshot.rules, cursor)
             cursor.execute("COMMIT")

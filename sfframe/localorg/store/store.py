@@ -21,6 +21,7 @@ from sfframe.localorg.catalogue.deployment import Described, refusal
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.catalogue.types import COMPOUND_TYPES
 from sfframe.localorg.store import java_numbers, record_ids
+from sfframe.localorg.store.record_types import RecordTypes
 from sfframe.localorg.store.rules import Rules
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.transactions import WritingLock, joined, joining
@@ -77,6 +78,7 @@ class Store:
         self.path = path.absolute() if path else None
         self.catalogue = catalogue
         self.rules = Rules()
+        self.record_types = RecordTypes()
         # Set by who knows of declared faults: of a save on this object by this operation, the share of locked rows.
         self.locked_share: Callable[[str, str], float] = lambda _object, _operation: 0.0
         self.settings = settings or Settings()
@@ -181,12 +183,24 @@ class Store:
                     [json.dumps(kept)],
                 )
                 self._keep(cursor, "metadata_changed", self.now().isoformat())
+                self.add_record_types(cursor)
                 cursor.execute("COMMIT")
             except BaseException:
                 cursor.execute("ROLLBACK")
                 raise
             self.catalogue.adopt(planned)
         return planned
+
+    def add_record_types(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Add the record types of all deployments where they are missing, as in a new org or one that was emptied."""
+
+        def new_id() -> str:
+            return record_ids.record_id("012", self.pod, self.next_counter(cursor, "012", 1))
+
+        stamps = dict.fromkeys(("CreatedDate", "LastModifiedDate", "SystemModstamp"), self.now())
+        users = {"CreatedById": self.user_id, "LastModifiedById": self.user_id}
+        for (text,) in cursor.execute("SELECT described FROM org.deployments ORDER BY position").fetchall():
+            self.record_types.adopt(cursor, json.loads(text), new_id, stamps | users)
 
     def metadata_changed(self) -> dt.datetime:
         """When definitions last changed, naive UTC in whole seconds."""
@@ -201,6 +215,7 @@ class Store:
                 cursor.execute(f"DELETE FROM {self.table(obj)}")
             cursor.execute("DELETE FROM org.counters")
             self._seed_rows(cursor)
+            self.add_record_types(cursor)
             cursor.execute("COMMIT")
 
     def close(self) -> None:
@@ -228,6 +243,7 @@ class Store:
             self._ensure(cursor, list(self.catalogue.objects.values()))
             if not cursor.execute('SELECT count(*) FROM data."Organization"').fetchall()[0][0]:
                 self._seed_rows(cursor)
+            self.add_record_types(cursor)
 
     def _create(self, cursor: duckdb.DuckDBPyConnection) -> None:
         cursor.execute(
