@@ -147,6 +147,10 @@ def test_ids_are_case_sensitive(rows: StoppedStore, queries: QueryService):
     ]
 
 
+def test_an_id_with_a_wrong_suffix_finds_nothing(rows: StoppedStore, queries: QueryService):
+    assert column(queries, "SELECT LastName FROM Contact WHERE Id = '003qk0000000001XXX'") == []
+
+
 @pytest.mark.parametrize(
     ("order", "names_in_order"),
     [

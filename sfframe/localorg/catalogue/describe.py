@@ -95,7 +95,7 @@ def full_describe(
         "searchLayoutable": obj.searchable,
         "sobjectDescribeOption": "FULL",
         "supportedScopes": _scopes(obj),
-        "urls": _urls(obj, base) | (pages if obj.layoutable else {}),
+        "urls": _urls(obj, base, pages),
     }
     return dict(sorted(whole.items()))
 
@@ -232,16 +232,26 @@ def _scopes(obj: ObjectDef) -> list[Json]:
     return scopes
 
 
-def _urls(obj: ObjectDef, base: str) -> Json:
-    """What has no layout has no layouts to describe, what is not recently viewed no list views (rest.md 6.1)."""
+def _urls(obj: ObjectDef, base: str, pages: Json | None = None) -> Json:
+    """The links in their recorded order (rest.md 6.1, 6.3); ``pages`` are those into the org's pages.
+
+    What has no layout has no layouts to describe, what is not recently viewed no list views.
+    """
     sobject = f"{base}/sobjects/{obj.name}"
-    urls = {"rowTemplate": f"{sobject}/{{ID}}", "describe": f"{sobject}/describe", "sobject": sobject}
-    if obj.layoutable:
-        urls |= {
-            "compactLayouts": f"{sobject}/describe/compactLayouts",
-            "layouts": f"{sobject}/describe/layouts",
-            "quickActions": f"{sobject}/quickActions",
-        }
-    if obj.layoutable and obj.mru_enabled:
-        urls |= {"approvalLayouts": f"{sobject}/describe/approvalLayouts", "listviews": f"{sobject}/listviews"}
-    return urls
+    described = f"{sobject}/describe"
+    pages = pages if pages and obj.layoutable else {}
+    layouts, viewed = obj.layoutable, obj.layoutable and obj.mru_enabled
+    links = {
+        "compactLayouts": f"{described}/compactLayouts" if layouts else None,
+        "rowTemplate": f"{sobject}/{{ID}}",
+        "approvalLayouts": f"{described}/approvalLayouts" if viewed else None,
+        "uiDetailTemplate": pages.get("uiDetailTemplate"),
+        "uiEditTemplate": pages.get("uiEditTemplate"),
+        "listviews": f"{sobject}/listviews" if viewed else None,
+        "describe": described,
+        "uiNewRecord": pages.get("uiNewRecord"),
+        "quickActions": f"{sobject}/quickActions" if layouts else None,
+        "layouts": f"{described}/layouts" if layouts else None,
+        "sobject": sobject,
+    }
+    return {name: link for name, link in links.items() if link is not None}

@@ -63,9 +63,7 @@ def no_route(request: Request, error: Exception) -> Response:
         allowed = _allowed(request)
         words = f"HTTP Method '{request.method}' not allowed. Allowed are {','.join(allowed)}"
         return error_answer(ServiceError(405, "METHOD_NOT_ALLOWED", words), {"Allow": ", ".join(allowed)})
-    # The bulk layer names the code first (bulk2.md 1.5).
-    bulk = "/jobs/" in request.url.path
-    return error_answer(ServiceError(404, "NOT_FOUND", "The requested resource does not exist", code_first=bulk))
+    return error_answer(ServiceError(404, "NOT_FOUND", "The requested resource does not exist"))
 
 
 def _allowed(request: Request) -> list[str]:

@@ -72,7 +72,8 @@ def _stamped(obj: ObjectDef, store: Store, *, created: bool) -> dict[str, str]:
 
 def composed(obj: ObjectDef, sent: set[str], value: Value, *, creating: bool) -> dict[str, str]:
     """SQL by field name: what follows from other values of the row; ``sent`` names the fields that the upload has."""
-    return _person_name(obj, sent, value, creating=creating) | _stage(obj, sent, value, creating=creating)
+    names = _person_name(obj, sent, value, creating=creating) or (_own_name(obj, value) if creating else {})
+    return names | _stage(obj, sent, value, creating=creating)
 
 
 def _person_name(obj: ObjectDef, sent: set[str], value: Value, *, creating: bool) -> dict[str, str]:
@@ -81,6 +82,14 @@ def _person_name(obj: ObjectDef, sent: set[str], value: Value, *, creating: bool
     if name is None or name.createable or not obj.field("LastName") or not (creating or sent & set(parts)):
         return {}
     return {"Name": f"concat_ws(' ', {', '.join(value(part) for part in parts)})"}
+
+
+def _own_name(obj: ObjectDef, value: Value) -> dict[str, str]:
+    """A row of a custom object without a name is called like its 15-character id (recorded: restforce-db)."""
+    name = obj.field("Name")
+    if not obj.custom or name is None or name.auto_number or not name.createable:
+        return {}
+    return {"Name": f"coalesce({value('Name')}, left({value('Id')}, 15))"}
 
 
 def _stage(obj: ObjectDef, sent: set[str], value: Value, *, creating: bool) -> dict[str, str]:

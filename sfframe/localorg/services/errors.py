@@ -6,7 +6,7 @@ from __future__ import annotations
 class ServiceError(Exception):
     """Raised by a service, answered by the routes as the JSON array of one (rest.md 1.6, bulk2.md 1.5).
 
-    ``code_first`` gives the key order of the bulk layer: errorCode before message.
+    ``code_first`` gives the key order of the bulk layer: errorCode before message, as every NOT_FOUND has it.
     """
 
     def __init__(
@@ -17,4 +17,4 @@ class ServiceError(Exception):
         self.code = code
         self.message = message
         self.fields = fields
-        self.code_first = code_first
+        self.code_first = code_first or code == "NOT_FOUND"  # recorded, for REST and composite too

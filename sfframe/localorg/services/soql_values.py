@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.soql_names import Column, Names
@@ -13,6 +14,7 @@ ID_TYPES = frozenset({"id", "reference"})
 NUMBER_TYPES = frozenset({"int", "long", "double", "currency", "percent"})
 DAY_TYPES = frozenset({"date", "datetime"})
 
+_LIKE_AN_ID = re.compile(r"[0-9A-Za-z]{18}")
 _YEARS = (1700, 4000)  # rest.md 13.2
 
 # What the service calls a type that a literal does not fit (rest.md 12).
@@ -68,9 +70,10 @@ def literal(names: Names, column: Column, value: Value, at: int) -> str:
         raise wrong_type(names, column, at)
     if kind in ID_TYPES:
         complete = id18(value.text)
-        if complete is None:
+        if complete is None and not _LIKE_AN_ID.fullmatch(value.text):
             raise names.refusal("INVALID_QUERY_FILTER_OPERATOR", at, f"invalid ID field: {value.text}")
-        return quoted_text(complete)
+        # Recorded (restforce-db): 18 letters and digits with a wrong suffix find nothing, and are no error.
+        return quoted_text(complete or value.text)
     return folded(column, quoted_text(value.text))
 
 

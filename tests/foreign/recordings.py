@@ -1,0 +1,372 @@
+"""Recorded conversations with real orgs, played again against an embedded org that is set up as theirs was.
+
+A cassette is what one recording holds, in its order. Before a request is sent, the rows that its recorded answer shows
+and that the cassette did not make itself are put into the org under their own ids. Ids that the org gives to new rows
+take the place of the recorded ones from then on.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import duckdb
+import httpx
+
+from sfframe.localorg.catalogue.catalogue import Catalogue
+from sfframe.localorg.catalogue.model import ObjectDef
+from sfframe.localorg.server import make_app
+from sfframe.localorg.services.services import Services
+from sfframe.localorg.store.record_ids import id18
+from sfframe.localorg.store.settings import Settings
+from sfframe.localorg.store.store import Store, quoted
+from tests.localorg.app_client import AppClient
+
+VERSIONS = {"restforce-db": "v34.0"}  # of recordings that hide their own: by their year
+_HIDDEN = "v48.0"  # and of the others
+_OLDEST = 31  # what is asked of a version that is retired by now is asked of this one (rest.md 14)
+_VERSION = re.compile(r"/data/+(?:v([\d.x]+)|<api_version>)")
+_ID = re.compile(r"\b[a-zA-Z0-9]{18}\b|\b[a-zA-Z0-9]{15}\b")
+_URL = re.compile(r"/services/data/[^/]*/sobjects/(\w+)/(?:Id/)?([a-zA-Z0-9]{15,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One request with its recorded answer; ``path`` names a version that the org serves."""
+
+    file: str
+    source: str
+    number: int
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: str | None
+    status: int
+    answer: str
+    answer_headers: dict[str, str]
+
+    @property
+    def resource(self) -> str:
+        """The path without version, ids and parameters."""
+        path = re.sub(r"/services/data/v[\d.]+", "", self.path.partition("?")[0]).rstrip("/") or "/"
+        return f"{self.method} {_ID.sub('{id}', path)}"
+
+    def answered(self) -> Any:
+        """The recorded answer; whole numbers and numbers with a fraction are told apart."""
+        return json.loads(self.answer) if self.answer.lstrip()[:1] in {"{", "["} else None
+
+
+def load(folder: Path) -> list[list[Interaction]]:
+    """All cassettes, in the order of their files."""
+    cassettes: dict[tuple[str, str], list[Interaction]] = defaultdict(list)
+    for file in sorted(folder.glob("*.jsonl")):
+        for line in file.read_text("utf-8").splitlines():
+            one = json.loads(line)
+            made = _interaction(file.stem, one)
+            cassettes[made.file, made.source].append(made)
+    return list(cassettes.values())
+
+
+def _interaction(file: str, one: dict[str, Any]) -> Interaction:
+    request, response = one["request"], one["response"]
+    body, answer = request["body"], response["body"]
+    return Interaction(
+        file=file,
+        source=one["source"].rpartition(":")[2],
+        number=one["n"],
+        method=request["method"],
+        path=_in_version(request["path"], file) or "",
+        headers=request["headers"],
+        body=_in_version(body if body is None or isinstance(body, str) else json.dumps(body), file),
+        status=response["status"],
+        answer=answer if isinstance(answer, str) else "" if answer is None else json.dumps(answer),
+        answer_headers={name.lower(): value for name, value in response["headers"].items()},
+    )
+
+
+def _in_version(text: str | None, file: str) -> str | None:
+    """The text with versions that the org serves."""
+
+    def served(found: re.Match[str]) -> str:
+        number = found[1]
+        if number is None or "x" in number:
+            return f"/data/{VERSIONS.get(file, _HIDDEN)}"
+        return f"/data/v{number}" if float(number) >= _OLDEST else f"/data/v{_OLDEST}.0"
+
+    return None if text is None else _VERSION.sub(served, text)
+
+
+class ClockedStore(Store):
+    """A store whose clock stands where the recording's stood."""
+
+    moment: dt.datetime | None = None
+
+    def now(self) -> dt.datetime:
+        """The moment of the recorded answer, where it tells one."""
+        return self.moment or super().now()
+
+
+class Stage:
+    """An embedded org for one cassette."""
+
+    def __init__(self, described: list[dict[str, Any]], cassette: list[Interaction]) -> None:
+        settings = Settings(session_seconds=1e9)
+        self.store = ClockedStore(None, Catalogue.standard(), settings)
+        self.store.deploy(described)
+        self.services = Services(self.store, settings)
+        self.client = AppClient(make_app(self.services), self.services.sessions.open_session())
+        self._ids: dict[str, str] = {"00D0xORGID00000000": self.store.org_id}  # as CumulusCI hides it
+        self._there = {
+            one
+            for interaction in cassette
+            for one in _made_ids(interaction.answered(), interaction.method == "POST" or interaction.status == 201)
+        }
+        self._known: dict[str, dict[str, Any]] = defaultdict(dict)
+        for interaction in cassette:
+            for _, row in self._shown(interaction.answered()):
+                known = self._known[row["Id"]]
+                known |= {name: value for name, value in row.items() if name not in known}
+
+    def close(self) -> None:
+        self.services.close()
+        self.store.close()
+
+    def prepare(self, interaction: Interaction) -> None:
+        """Put in the rows that the answer shows or the request names."""
+        rows = [*self._shown(interaction.answered())]
+        for named in _URL.finditer(f"{interaction.path} {interaction.body}"):
+            gone = "entity is deleted" in interaction.answer
+            rows.append((named[1], {"Id": named[2], "Name": "Named by a request", "IsDeleted": gone}))
+        with self.store.cursor() as cursor:
+            for name, row in rows:
+                obj = self.store.catalogue.find(name) if id18(row["Id"]) == row["Id"] else None
+                if obj is not None and obj.key_prefix == row["Id"][:3] and row["Id"] not in self._there:
+                    self._there.add(row["Id"])
+                    self._insert(cursor, obj, self._known.get(row["Id"], row))
+
+    def _insert(self, cursor: duckdb.DuckDBPyConnection, obj: ObjectDef, row: dict[str, Any]) -> None:
+        now = self.store.now()
+        owned: dict[str, Any] = dict.fromkeys(("CreatedDate", "LastModifiedDate", "SystemModstamp"), now)
+        owned |= dict.fromkeys(("CreatedById", "LastModifiedById", "OwnerId"), self.store.user_id)
+        defaults = {"IsDeleted": False, "Name": "-", "LastName": "-"} | owned
+        values: dict[str, Any] = {}
+        for name, value in (defaults | row).items():
+            field = obj.field(name)
+            if field is not None and not isinstance(value, dict | list) and field.type != "address":
+                values[field.name] = _stored(field.type, value)
+        names = ", ".join(quoted(name) for name in values)
+        marks = ", ".join("?" for _ in values)
+        cursor.execute(f"INSERT INTO {self.store.table(obj)} ({names}) VALUES ({marks})", list(values.values()))
+
+    def _shown(self, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every record in an answer, with its object; parents and children point at one another."""
+        if isinstance(value, list):
+            for one in value:
+                yield from self._shown(one)
+        if not isinstance(value, dict):
+            return
+        url = _URL.fullmatch(str((value.get("attributes") or {}).get("url") or ""))
+        obj = self.store.catalogue.find(url[1]) if url else None
+        if url is None or obj is None:
+            for one in value.values():
+                yield from self._shown(one)
+            return
+        row: dict[str, Any] = {"Id": url[2]}
+        for name, inner in value.items():
+            reference = obj.relationship(name)
+            if isinstance(inner, dict) and "records" in inner:
+                yield from self._children(obj, url[2], name, inner["records"])
+            elif isinstance(inner, dict) and reference is not None:
+                for found, parent in self._shown(inner):
+                    row.setdefault(reference.name, parent["Id"])
+                    yield found, parent
+            elif name != "attributes":
+                row[name] = inner
+        yield obj.name, row
+
+    def _children(self, obj: ObjectDef, row_id: str, name: str, records: list[Any]) -> Iterator[tuple[str, Any]]:
+        field = next(
+            (field for _, field in self.store.catalogue.children_of(obj) if field.child_relationship_name == name), None
+        )
+        for found, child in self._shown(records):
+            yield found, (child if field is None else {field.name: row_id} | child)
+
+    def play(self, interaction: Interaction) -> httpx.Response:
+        """Send the request with the ids of this org, at its recorded moment, after what it asks for is there."""
+        if "date" in interaction.answer_headers:
+            moment = parsedate_to_datetime(interaction.answer_headers["date"])
+            self.store.moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
+        self.prepare(interaction)
+        path, _, query = interaction.path.partition("?")
+        path = self._own_ids(path)
+        if query:
+            path += "?" + quote(self._own_ids(unquote(query.replace("+", " "))), safe="=&'(),!<>:@/*")
+        kept = {"content-type", "sforce-query-options", "x-prettyprint", "if-modified-since"}
+        headers = {name: value for name, value in interaction.headers.items() if name.lower() in kept}
+        if interaction.status == 401:
+            headers["Authorization"] = "Bearer 00D000000000001!expired"
+        body = None if interaction.body is None else self._own_ids(interaction.body).encode()
+        if body is not None and "content-type" not in {name.lower() for name in headers}:
+            headers["Content-Type"] = "application/json"
+        answer = self.client.request(interaction.method, path, headers=headers, content=body)
+        self._learn(interaction.answered(), _json(answer.text))
+        return answer
+
+    def _own_ids(self, text: str) -> str:
+        return _ID.sub(lambda found: self._ids.get(id18(found[0]) or found[0], found[0]), text)
+
+    def _learn(self, recorded: Any, ours: Any) -> None:
+        """Where both answers name an id, the one stands for the other from now on."""
+        if isinstance(recorded, dict) and isinstance(ours, dict):
+            for name in recorded.keys() & ours.keys():
+                if name in {"id", "Id"} and isinstance(recorded[name], str) and isinstance(ours[name], str):
+                    self._ids[recorded[name]] = ours[name]
+                self._learn(recorded[name], ours[name])
+        elif isinstance(recorded, list) and isinstance(ours, list):
+            for one, other in zip(recorded, ours, strict=False):
+                self._learn(one, other)
+
+
+def _stored(field_type: str, value: Any) -> Any:
+    if field_type == "datetime" and isinstance(value, str):
+        return dt.datetime.fromisoformat(value).replace(tzinfo=None)
+    return b"content" if field_type == "base64" and value is not None else value
+
+
+def _made_ids(answer: Any, created: bool) -> Iterator[str]:
+    """The ids of rows that an answer tells of as made; updates answer alike."""
+    if isinstance(answer, list):
+        for one in answer:
+            yield from _made_ids(one, created)
+    elif isinstance(answer, dict):
+        if answer.get("success") is True and isinstance(answer.get("id"), str) and answer.get("created", created):
+            yield answer["id"]
+        for one in answer.values():
+            yield from _made_ids(one, created)
+
+
+# What of two answers has to agree.
+
+_EXACT = frozenset({"totalSize", "done", "success", "created", "errorCode", "statusCode", "error", "hasErrors", "type"})
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(\+0000|Z)")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def form(value: Any, key: str = "") -> Any:
+    """What an answer says once ids, times, hosts and texts are left out: keys in order, types, flags and codes."""
+    if isinstance(value, dict):
+        is_error = "errorCode" in value or "statusCode" in value
+        return [
+            (name, _message(one) if is_error and name == "message" else form(one, name)) for name, one in value.items()
+        ]
+    if isinstance(value, list):
+        items = [form(one, key) for one in value]
+        # Without ORDER BY the order is nobody's promise.
+        return sorted(items, key=repr) if key == "records" else items
+    if key in _EXACT:
+        return value
+    return _kind(value, key)
+
+
+def _kind(value: Any, key: str) -> str:
+    if not isinstance(value, str):
+        return type(value).__name__
+    moment = _MOMENT.fullmatch(value)
+    if moment is not None:
+        return f"moment {moment[1]}"
+    if _DATE.fullmatch(value):
+        return "date"
+    if value.startswith("/services/"):
+        return _ID.sub("{id}", re.sub(r"/v[\d.x]+/|/<api_version>/", "/{version}/", value)).partition("?")[0]
+    return "id" if key.lower().endswith("id") and _ID.fullmatch(value) else "text"
+
+
+def _message(text: str) -> str:
+    return _ID.sub("{id}", text)
+
+
+def described(value: Any) -> Any:
+    """What a describe or another long list says: the types of all members of a list, key by key."""
+    if isinstance(value, dict):
+        return [(name, described(one)) for name, one in value.items()]
+    if isinstance(value, list):
+        merged: dict[str, set[str]] = {}
+        for one in value:
+            for name, inner in one.items() if isinstance(one, dict) else ():
+                merged.setdefault(name, set()).add(type(inner).__name__)
+        return [(f"[].{name}", frozenset(types)) for name, types in merged.items()]
+    return frozenset({type(value).__name__})
+
+
+def unlike(ours: Any, recorded: Any, path: str = "", *, newer_keys: bool = False) -> Iterator[str]:
+    """Where two forms differ, in words; with ``newer_keys`` ours may have keys that the recorded one does not know."""
+    if not (_is_keyed(ours) and _is_keyed(recorded)):
+        if isinstance(ours, list) and isinstance(recorded, list) and len(ours) == len(recorded):
+            for number, (one, other) in enumerate(zip(ours, recorded, strict=True)):
+                yield from unlike(one, other, f"{path}[{number}]", newer_keys=newer_keys)
+        elif not (
+            ours & recorded if isinstance(ours, frozenset) and isinstance(recorded, frozenset) else ours == recorded
+        ):
+            yield f"{path}: {_short(ours)}, recorded {_short(recorded)}"
+        return
+    here, there = dict(ours), dict(recorded)
+    for name in there.keys() - here.keys():
+        yield f"{path}.{name} is missing"
+    if not newer_keys:
+        for name in here.keys() - there.keys():
+            yield f"{path}.{name} is too much"
+    common = [name for name, _ in recorded if name in here]
+    in_our_order = [name for name, _ in ours if name in there]
+    if common != in_our_order:
+        yield f"{path} has its keys in the order {in_our_order}, recorded {common}"
+    for name in common:
+        yield from unlike(here[name], there[name], f"{path}.{name}", newer_keys=newer_keys)
+
+
+def _is_keyed(form: Any) -> bool:
+    return isinstance(form, list) and all(isinstance(one, tuple) for one in form)
+
+
+def _short(form: Any) -> str:
+    text = ", ".join(sorted(form)) if isinstance(form, frozenset) else str(form)
+    return text if len(text) < 300 else f"{text[:300]}..."
+
+
+_TYPES = {"bool": "boolean", "int": "int", "float": "double", "date": "date"}
+
+
+def shown_fields(value: Any) -> dict[str, dict[str, str]]:
+    """The fields of the records in an answer, and of which type they seem to be, by object."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    if isinstance(value, list):
+        for one in value:
+            _merge(found, shown_fields(one))
+    elif isinstance(value, dict):
+        url = _URL.fullmatch(str((value.get("attributes") or {}).get("url") or ""))
+        for name, inner in value.items():
+            if isinstance(inner, dict | list):
+                _merge(found, shown_fields(inner))
+            elif url is not None and name not in found[url[1]]:
+                kind = _kind(inner, name)
+                found[url[1]][name] = "datetime" if kind.startswith("moment") else _TYPES.get(kind, "string")
+    return found
+
+
+def _merge(into: dict[str, dict[str, str]], found: dict[str, dict[str, str]]) -> None:
+    for name, fields in found.items():
+        into[name] |= fields
