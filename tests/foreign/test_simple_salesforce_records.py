@@ -28,12 +28,12 @@ def test_it_creates_reads_changes_and_deletes_records(client: Any) -> None:
     assert client.Account.delete(made["id"]) == 204
     with pytest.raises(SalesforceResourceNotFound) as absent:
         client.Account.get(made["id"])
-    assert absent.value.content[0]["errorCode"] == "NOT_FOUND"
+    content: Any = absent.value.content
+    assert content[0]["errorCode"] == "NOT_FOUND"
     with pytest.raises(SalesforceMalformedRequest) as refused:
         client.Account.create({"Nope__c": 1})
-    assert refused.value.content == [
-        {"message": "No such column 'Nope__c' on sobject of type Account", "errorCode": "INVALID_FIELD"}
-    ]
+    content = refused.value.content
+    assert content == [{"message": "No such column 'Nope__c' on sobject of type Account", "errorCode": "INVALID_FIELD"}]
 
 
 def test_it_upserts_by_external_id_and_is_told_of_several(client: Any) -> None:
