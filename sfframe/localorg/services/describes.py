@@ -55,7 +55,10 @@ class Describes:
                 [obj.name],
             ).fetchall()
         default = self._store.record_types.default_of(obj.name)
-        return tuple(RecordTypeRow(*row, row[0] == default) for row in rows)
+        return tuple(
+            RecordTypeRow(row_id, label, developer_name, active, default=row_id == default)
+            for row_id, label, developer_name, active in rows
+        )
 
     def _marked(self, described: dict[str, object]) -> Described:
         text = json.dumps(described, ensure_ascii=False, separators=(",", ":"))

@@ -118,7 +118,7 @@ def processed_file(store: Store, job: IngestJob, *, failed: bool) -> ResultFile:
     second = _quotes_doubled("error") if failed else "created"
     between = literal(f'"{mark}"')
     carriage = "chr(13)" if job.line_ending == "CRLF" else "''"
-    line = f"'\"' || coalesce(id, '') || {between} || {second} || {literal(chr(34) + mark)} || echo || {carriage}"
+    line = f"'\"' || coalesce(id, '') || {between} || {second} || {literal(chr(34) + mark)}, echo, {carriage}"
     condition = "error IS NOT NULL" if failed else "error IS NULL"
     with tempfile.NamedTemporaryFile(dir=store.scratch, suffix=".csv", delete=False) as file:
         path = Path(file.name)
