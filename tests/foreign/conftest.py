@@ -17,6 +17,8 @@ from pathlib import Path
 
 import platformdirs
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 NODE_SCRIPTS = Path(__file__).parent / "node"
 NODE_CACHE = Path(os.environ.get("SFFRAME_NODE", platformdirs.user_cache_path("sfframe") / "node"))
@@ -55,6 +57,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
         assert process.stdout.read() == ""
+
+
+@pytest.fixture(scope="session")
+def private_key() -> str:
+    """A key for JWT logins, as PEM; the org does not look at signatures."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(*pem).decode()
 
 
 @dataclass(frozen=True, slots=True)

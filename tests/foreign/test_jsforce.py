@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from tests.foreign.conftest import NODE_SCRIPTS, NodeClients, one_at_a_time
-from tests.foreign.verdicts import Verdict
+from tests.foreign.verdicts import Verdict, not_judged
 
 pytestmark = pytest.mark.slow
 
-AREAS = ("login", "bulk2")
+AREAS = ("login", "describe", "query", "records", "bulk1", "bulk2")
 
 
 def _run(clients: NodeClients, script: str, org: dict[str, str]) -> list[str]:
@@ -57,3 +57,10 @@ def test_every_check_of_the_area_passes(
     assert len({one.check for one in found}) == len(found) > 10
     failed = [f"{one.check}: {one.detail}" for one in found if not one.ok]
     assert not failed, "\n".join(failed)
+
+
+def test_every_call_of_jsforce_is_judged_or_named_as_not_offered(
+    node_clients: NodeClients, verdicts: Callable[[str], list[Verdict]]
+) -> None:
+    checks = [one.check for area in AREAS for one in verdicts(area)]
+    assert not_judged("jsforce", _run(node_clients, "methods.mjs", {}), checks) == set()

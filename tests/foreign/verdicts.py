@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,12 @@ def call_of(check: str) -> str:
     return check.partition(": ")[0]
 
 
+def marked_checks(client: str, module: Mapping[str, Any]) -> list[str]:
+    """The checks of a client that the tests of a module are marked with."""
+    marks = [mark for test in module.values() for mark in getattr(test, "pytestmark", []) if mark.name == "judges"]
+    return [check for mark in marks if mark.args[0] == client for check in mark.args[1]]
+
+
 def not_judged(client: str, offered: Iterable[str], checks: Iterable[str]) -> set[str]:
     """The calls that a client offers, that no check is about and that are not named here as not offered."""
     left = set(offered) - {call_of(check) for check in checks}
@@ -39,9 +46,10 @@ def not_judged(client: str, offered: Iterable[str], checks: Iterable[str]) -> se
 
 
 _INNER = "Sends nothing of its own; other calls use it."
-_UI = "What is on a screen (layouts, tabs, themes, quick actions, list views) is no data, and the org has no screens."
+_UI = "What is on a screen is no data, and the org has no screens."
 _APEX = "The org runs no Apex."
 _METADATA = "Objects and fields come by `deploy`; the metadata API and changes by the tooling API are not offered."
+_ORGS = "Scratch orgs, sandboxes and source tracking are no data."
 
 # For each client, patterns of its calls and why the org has nothing for them.
 NOT_OFFERED: dict[str, list[tuple[str, str]]] = {
@@ -53,8 +61,7 @@ NOT_OFFERED: dict[str, list[tuple[str, str]]] = {
         (r"\w+\.(parse_\w+|worker|filter_null_bytes)", _INNER),
     ],
     "jsforce": [
-        (r"Connection\.(tabs|theme|quickActions?)", _UI),
-        (r"SObject\.(layouts|compactLayouts|approvalLayouts)\$*|SObject\.(listviews?|quickActions?)", _UI),
+        (r"(Connection|SObject)\.quickActions?|SObject\.listview", _UI),
         (r"Connection\.apex|Tooling\.(executeAnonymous|runTests\w+|completions)", _APEX),
         (r"Connection\.(metadata|soap)", _METADATA),
         (r"Tooling\.(create|insert|retrieve|update|upsert|destroy|delete|del)", _METADATA),
@@ -65,5 +72,20 @@ NOT_OFFERED: dict[str, list[tuple[str, str]]] = {
         (r"Query\.(locatorToUrl|urlToLocator|constructResponse|mapBulkV2ResultsToSaveResults)", _INNER),
         (r"\w+JobV2\.create\w+Request", _INNER),
     ],
-    "sf": [],
+    "sf": [
+        (r"api request graphql", "GraphQL is not offered."),
+        (r"org login sfdx-url", "It always goes to https; the embedded org speaks plain http."),
+        (r"org auth show-sfdx-auth-url", "An access token has no such URL; the command asks nothing of the org."),
+        (r"org auth show-user-password", "The command asks nothing of the org."),
+        (r"org login web|org open agent", "The org has no login page and no screens."),
+        (
+            r"org (list|create|delete|resume|refresh|get|disable|enable) (scratch|sandbox|shape|snapshot|tracking)",
+            _ORGS,
+        ),
+        (
+            r"org (create user|create agent-user|generate password|assign \w+)",
+            "The org has one user, who may everything.",
+        ),
+        (r"org list metadata(-types)?", _METADATA),
+    ],
 }
