@@ -50,7 +50,8 @@ def test_a_path_that_leads_nowhere_has_no_value() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{", b"[1,]", b"nul", b"NaN", b"[Infinity]", b'"\xff"', b"1" * 5_000, b"[" * 99_999]
+    "text",
+    [b"", b"{", b"[1,]", b"nul", b"NaN", b"[Infinity]", b'"\xff"', b"1" * 5_000, b"[" * 99_999, b'{"a": "\\ud800"}'],
 )
 def test_what_is_no_json_is_a_parser_error(text: bytes) -> None:
     with pytest.raises(ServiceError) as caught:

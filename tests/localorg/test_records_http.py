@@ -118,6 +118,13 @@ def test_what_cannot_be_read_is_refused_with_its_place(org: RecordOrg, body: str
     assert org.rows('SELECT * FROM data."Movie__c"') == []
 
 
+def test_control_characters_of_a_value_come_back_in_its_error(org: RecordOrg) -> None:
+    status, answer = org.call("POST", "/sobjects/Movie__c", {"Rating__c": "a\x1fb\x1d"})
+    words = "Rating: bad value for restricted picklist field: a\x1fb\x1d"
+    code = "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"
+    assert (status, answer) == (400, [{"message": words, "errorCode": code, "fields": ["Rating__c"]}])
+
+
 def test_errors_have_the_words_the_keys_and_the_status_of_the_service(org: RecordOrg) -> None:
     record = org.made("Movie__c", Name="a")
     other = org.made("Account", Name="b")

@@ -69,7 +69,18 @@ def parse(body: bytes) -> JsonBody:
         raise malformed(error) from error
     except (RecursionError, ValueError) as error:  # too deep, or a number of thousands of digits
         raise ServiceError(400, "JSON_PARSER_ERROR", "The request body is nested too deeply or too large") from error
+    if "\\u" in text and not _is_text(value):
+        raise ServiceError(400, "JSON_PARSER_ERROR", "The request body holds half of a surrogate pair")
     return JsonBody(text, value)
+
+
+def _is_text(value: object) -> bool:
+    """Whether all texts in the value can be stored: an escaped half of a pair is valid JSON and no character."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def malformed(error: json.JSONDecodeError) -> ServiceError:

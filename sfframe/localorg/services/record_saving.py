@@ -77,7 +77,8 @@ def save_rows(store: Store, save: Save, rows: list[Row], body: JsonBody) -> list
 def _problem(obj: ObjectDef, row: Row, body: JsonBody, problem: str) -> Problem:
     if row.fault is not None:
         return Problem(row.fault.code, row.fault.message, row.fault.fields)
-    code, message, fields = problem.split(problems.SEPARATOR)
+    code, said = problem.split(problems.SEPARATOR, 1)
+    message, fields = said.rsplit(problems.SEPARATOR, 1)  # a value in the message may hold anything
     if code != "JSON_PARSER_ERROR":
         return Problem(code, message, fields.split(", ") if fields else [])
     # The save found a value that cannot be read and left the words to us; its message is the field's name.
