@@ -14,11 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import platformdirs
 import pytest
+import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from requests.adapters import HTTPAdapter
+from simple_salesforce.api import Salesforce
 
 NODE_SCRIPTS = Path(__file__).parent / "node"
 NODE_CACHE = Path(os.environ.get("SFFRAME_NODE", platformdirs.user_cache_path("sfframe") / "node"))
@@ -33,7 +38,10 @@ DEPLOYED = [
     },
     {
         "name": "Contact",
-        "fields": [{"name": "Ext_Id__c", "type": "string", "length": 20, "externalId": True, "unique": True}],
+        "fields": [
+            {"name": "Ext_Id__c", "type": "string", "length": 20, "externalId": True, "unique": True},
+            {"name": "Key__c", "type": "string", "length": 20, "externalId": True},
+        ],
     },
 ]
 
@@ -57,6 +65,34 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
         assert process.stdout.read() == ""
+
+
+class PlainHttp(HTTPAdapter):
+    """Sends requests for https:// in the clear, those for hosts of Salesforce to the org (clients.md 2.15)."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._org = urlsplit(url).netloc
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        parts = urlsplit(request.url or "")
+        host = self._org if str(parts.hostname).endswith(".salesforce.com") else parts.netloc
+        request.url = parts._replace(scheme="http", netloc=host).geturl()
+        return super().send(request, *args, **options)
+
+
+@pytest.fixture(scope="session")
+def plain_http(served: dict[str, str]) -> Iterator[requests.Session]:
+    """A session for simple-salesforce, which writes https:// into every URL."""
+    with requests.Session() as session:
+        session.mount("https://", PlainHttp(served["url"]))
+        yield session
+
+
+@pytest.fixture(scope="session")
+def client(served: dict[str, str], plain_http: requests.Session) -> Any:
+    """simple-salesforce, given a session id and an instance URL."""
+    return Salesforce(instance_url=served["url"], session_id=served["access_token"], session=plain_http)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from simple_salesforce.exceptions import SalesforceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,14 @@ def call_of(check: str) -> str:
 
 def marked_checks(client: str, module: Mapping[str, Any]) -> list[str]:
     """The checks of a client that the tests of a module are marked with."""
-    marks = [mark for test in module.values() for mark in getattr(test, "pytestmark", []) if mark.name == "judges"]
+    tests = [one for name, one in module.items() if name.startswith("test_") and callable(one)]
+    marks = [mark for test in tests for mark in getattr(test, "pytestmark", []) if mark.name == "judges"]
     return [check for mark in marks if mark.args[0] == client for check in mark.args[1]]
+
+
+def refusal(caught: pytest.ExceptionInfo[SalesforceError]) -> Any:
+    """What simple-salesforce was told; it declares bytes and keeps what it read from them."""
+    return caught.value.content
 
 
 def not_judged(client: str, offered: Iterable[str], checks: Iterable[str]) -> set[str]:
