@@ -108,7 +108,11 @@ def test_the_children_that_we_carry_are_called_as_recorded(name: str) -> None:
     mine = {(one["childSObject"], one["field"]): one for one in ours(name)["childRelationships"]}
     shared = mine.keys() & theirs.keys()
     assert shared
-    left_out = {"relationshipName": None, "junctionIdListNames": [], "junctionReferenceTo": []}  # by older versions
+    left_out: dict[str, object] = {
+        "relationshipName": None,
+        "junctionIdListNames": [],
+        "junctionReferenceTo": [],
+    }  # by older versions
     assert {key: mine[key] for key in shared} == {key: left_out | theirs[key] for key in shared}
 
 
