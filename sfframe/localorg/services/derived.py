@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.catalogue.types import COMPOUND_TYPES
-from sfframe.localorg.services import coercion
+from sfframe.localorg.services import coercion, files
 from sfframe.localorg.services.problems import literal
 from sfframe.localorg.store.store import Store
 
@@ -73,7 +73,8 @@ def _stamped(obj: ObjectDef, store: Store, *, created: bool) -> dict[str, str]:
 def composed(obj: ObjectDef, sent: set[str], value: Value, *, creating: bool) -> dict[str, str]:
     """SQL by field name: what follows from other values of the row; ``sent`` names the fields that the upload has."""
     names = _person_name(obj, sent, value, creating=creating) or (_own_name(obj, value) if creating else {})
-    return names | _stage(obj, sent, value, creating=creating)
+    of_file = files.version_fields(obj, value) if creating else {}
+    return names | of_file | _stage(obj, sent, value, creating=creating)
 
 
 def _person_name(obj: ObjectDef, sent: set[str], value: Value, *, creating: bool) -> dict[str, str]:

@@ -14,6 +14,7 @@ from sfframe.localorg.services import (
     checks,
     coercion,
     deleting,
+    files,
     locks,
     lookups,
     matching,
@@ -62,6 +63,8 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
         uniqueness.refuse_duplicates(task, cursor)
         if task.operation != "update":
             writing.insert_rows(task, cursor, max(rows, 1))
+            if task.obj.name == files.VERSION:
+                files.file_versions(task, cursor)
         if task.operation != "insert":
             writing.update_rows(task, cursor)
     failed = cursor.execute("SELECT count(problem) FROM saving_rows").fetchall()[0][0]
