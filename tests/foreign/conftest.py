@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -125,7 +124,8 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def one_at_a_time(file: Path) -> Iterator[None]:
-    """The block runs in one process at a time; the others wait."""
+    """The block runs in one process at a time; the others wait. Only where files can be locked, so not on Windows."""
+    fcntl = pytest.importorskip("fcntl", reason="jsforce and the sf CLI are asked on Linux and macOS only")
     with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

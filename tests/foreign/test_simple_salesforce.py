@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from simple_salesforce.exceptions import (
 )
 
 from tests.foreign import test_simple_salesforce_bulk, test_simple_salesforce_records
-from tests.foreign.verdicts import judges, marked_checks, not_judged, refusal
+from tests.foreign.verdicts import judges, marked_checks, not_judged, not_offered, refusal
 
 pytestmark = pytest.mark.slow
 
@@ -156,7 +157,10 @@ def test_it_searches(client: Any) -> None:
     with pytest.raises(SalesforceMalformedRequest) as refused:
         client.search("FIND Numbatarium")
     assert [one["errorCode"] for one in refusal(refused)] == ["MALFORMED_SEARCH"]
-    client.restful("recent", params={"limit": 5})
+    client.query(f"SELECT Id FROM Account WHERE Id = '{made}' FOR VIEW")
+    assert [(one["Id"], one["Name"]) for one in client.restful("recent", params={"limit": 1})] == [
+        (made, "Numbatarium Ltd")
+    ]
 
 
 @judges("simple-salesforce", "SFType.upload_base64", "SFType.update_base64", "SFType.get_base64")
@@ -189,10 +193,13 @@ def public(kind: type) -> set[str]:
     return {f"{own}.{name}" for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
 
 
-def test_every_call_of_simple_salesforce_is_judged_or_named_as_not_offered() -> None:
+def test_every_call_of_simple_salesforce_is_judged_or_named_as_not_offered(
+    record_property: Callable[[str, Any], None],
+) -> None:
     kinds = (api.Salesforce, api.SFType, bulk.SFBulkHandler, bulk.SFBulkType, bulk2.SFBulk2Type, bulk2._Bulk2Client)
     offered = set[str]().union(*map(public, kinds))
     assert len(offered) > 60
     modules = [globals(), vars(test_simple_salesforce_bulk), vars(test_simple_salesforce_records)]
     checks = [check for module in modules for check in marked_checks("simple-salesforce", module)]
+    record_property("not offered", ("simple-salesforce", not_offered("simple-salesforce", offered)))
     assert not_judged("simple-salesforce", offered, checks) == set()

@@ -46,10 +46,16 @@ def refusal(caught: pytest.ExceptionInfo[SalesforceError]) -> Any:
     return caught.value.content
 
 
-def not_judged(client: str, offered: Iterable[str], checks: Iterable[str]) -> set[str]:
-    """The calls that a client offers, that no check is about and that are not named here as not offered."""
-    left = set(offered) - {call_of(check) for check in checks}
-    return {call for call in left if not any(re.fullmatch(pattern, call) for pattern, _ in NOT_OFFERED[client])}
+def not_offered(client: str, calls: Iterable[str]) -> dict[str, str]:
+    """Those of the calls that the org has nothing for, and why."""
+    named = {call: [why for pattern, why in NOT_OFFERED[client] if re.fullmatch(pattern, call)] for call in calls}
+    return {call: reasons[0] for call, reasons in named.items() if reasons}
+
+
+def not_judged(client: str, calls: Iterable[str], checks: Iterable[str]) -> set[str]:
+    """Those of the calls that no check is about and that are not named as not offered."""
+    left = set(calls) - {call_of(check) for check in checks}
+    return left - not_offered(client, left).keys()
 
 
 _INNER = "Sends nothing of its own; other calls use it."

@@ -197,8 +197,9 @@ await check("SObject.deleted", async () => {
   assert.ok((await account.deleted(since, until)).deletedRecords.length > 0);
 });
 await check("Connection.recent", async () => {
-  assert.ok(Array.isArray(await conn.recent()));
-  assert.ok((await conn.recent("Account", 2)).length <= 2);
+  await conn.query(`SELECT Id FROM Account WHERE Id = '${two}' FOR VIEW`);
+  const recent = await conn.recent(5);
+  assert.deepEqual([recent[0].Id, recent[0].attributes.type, recent.length <= 5], [two, "Account", true]);
 });
 await check("SObject.recent", async () => {
   assert.ok(Array.isArray(await account.recent()));
