@@ -122,7 +122,6 @@ KNOWN = [
     Known("2,000 of 10,000 rows are recorded", "sf-fx-nodejs", r"with-next-records-url"),
     Known("the embedded org checks the id before the fields", "sf-fx-java", r"update-invalid-field"),
     Known("the embedded org checks the id before the fields", "sf-fx-nodejs", r"update-invalid-field"),
-    Known("the embedded org does not name a file after its path", "sf-fx-nodejs", r"create-binary-field"),
 ]
 
 
