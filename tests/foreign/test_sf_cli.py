@@ -39,10 +39,12 @@ class Sf:
             "XDG_DATA_HOME": self.home,
         }
         quiet = {"SF_DISABLE_TELEMETRY": "true", "SF_AUTOUPDATE_DISABLE": "true", "SF_SKIP_NEW_VERSION_CHECK": "true"}
+        # Tables are drawn with borders for people only: where CI is set, the CLI would print bare text.
+        drawn = {"OCLIF_TABLE_SKIP_CI_CHECK": "true", "OCLIF_TABLE_COLUMN_OVERRIDE": "120"}
         return subprocess.run(
             [self.clients.node, self.clients.sf, *map(str, words)],
             cwd=self.folder,
-            env=os.environ | {name: str(path) for name, path in home.items()} | quiet | environment,
+            env=os.environ | {name: str(path) for name, path in home.items()} | quiet | drawn | environment,
             capture_output=True,
             text=True,
             timeout=120,
