@@ -10,6 +10,9 @@ OLDEST_API_VERSION = 31  # bulk2.md 1.1
 Operation = Literal["insert", "update", "upsert", "delete", "hardDelete"]
 OPERATIONS: tuple[Operation, ...] = ("insert", "update", "upsert", "delete", "hardDelete")  # bulk2.md 2.2
 
+Carrier = Literal["bulk2", "bulk1", "collections"]  # the APIs that can carry rows to the org
+CARRIERS: tuple[Carrier, ...] = ("bulk2", "bulk1", "collections")
+
 Delimiter = Literal["BACKQUOTE", "CARET", "COMMA", "PIPE", "SEMICOLON", "TAB"]
 DELIMITERS: dict[Delimiter, str] = {  # bulk2.md 2.2
     "BACKQUOTE": "`",
@@ -24,6 +27,9 @@ LineEnding = Literal["LF", "CRLF"]
 NULL_MARK = "#N/A"  # bulk2.md 3.3
 UPLOAD_BYTES = 100_000_000  # raw bytes of one upload; base64 must stay under 150 MB (bulk2.md 2.4)
 ROWS_PER_JOB = 150_000  # not a limit of the platform: a part that is small enough to be run again (the migration guide)
+COLLECTION_ROWS = 200  # records of one collections call (rest.md 6)
+BATCH_ROWS = 10_000  # rows of one Bulk 1.0 batch (bulk1.md 2)
+BATCH_BYTES = 10_000_000  # and its bytes (bulk1.md 2)
 CELL_CHARACTERS = 131_072  # bulk2.md 3.6
 RECORD_CHARACTERS = 400_000  # bulk2.md 3.6
 RECORD_FIELDS = 5_000  # bulk2.md 3.6

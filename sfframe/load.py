@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sfframe import facts
 from sfframe.errors import RowsFailedWarning, UsageError
-from sfframe.jobs.ingest import IngestJob, run_part
+from sfframe.jobs.ingest import run_part
 from sfframe.jobs.lanes import run_lanes
 from sfframe.jobs.ledger import Ledger, Run
+from sfframe.jobs.load_job import LoadJob
 from sfframe.jobs.pacing import Pacing
 from sfframe.progress import Choice, Listener, shown
 from sfframe.results import TROUBLE, Cost, GiveBack, LoadResult, Target, save_frame
@@ -94,7 +95,7 @@ class Prepared:
 
     run: Run
     folder: Path
-    job: IngestJob
+    job: LoadJob
     parts: tuple[Part, ...]
     sent: tuple[SentColumn, ...]
     height: int
@@ -128,7 +129,7 @@ def home() -> Path:
 def prepare(
     checked: Checked,
     sent: tuple[SentColumn, ...],
-    job: IngestJob,
+    job: LoadJob,
     *,
     height: int,
     org: Org,
@@ -209,7 +210,7 @@ def reopen(run_id: str, org: Org) -> Prepared:
     return Prepared(
         run,
         folder,
-        IngestJob(run.sobject, _operation(run.operation), run.external_id_field or None),
+        LoadJob(run.sobject, _operation(run.operation), run.external_id_field or None),
         parts,
         tuple(replace(one, name=names[one.header]) for one in matched),
         int(noted["height"]),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One CSV file that becomes one bulk job.
+    """One CSV file that goes out as a whole: a Bulk 2.0 job, a Bulk 1.0 batch, or one collections call.
 
     ``first_row`` counts the rows that are sent, from 0 over all parts of a run (rejected and unchanged rows are not
     counted); ``rows`` is the number of data rows, ``bytes`` the size of the file, header included.
@@ -23,7 +23,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The three result files of one bulk job, as the org sent them. A file that could not be had is None."""
+    """What the org answered for one part, in files as it sent them. A file that could not be had is None.
+
+    Bulk 2.0 gives three files, in no order. Bulk 1.0 and collections give one, ``ordered``: its k-th answer is for the
+    k-th row of the part. It is a batch's result as CSV, or the JSON array of a collections call, told apart by ``.csv``
+    and ``.json``. ``batch_id`` is set for Bulk 1.0 only; a collections call has neither job nor batch.
+    """
 
     part: Part
     job_id: str
@@ -32,3 +37,5 @@ class Answers:
     failed: Path | None
     unprocessed: Path | None
     error: str = ""
+    ordered: Path | None = None
+    batch_id: str = ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 from sfframe import load, orgs
 from sfframe.errors import ContractError, UsageError
 from sfframe.facts import OPERATIONS, Operation
-from sfframe.jobs.ingest import IngestJob
+from sfframe.jobs.load_job import LoadJob
 from sfframe.load import Answered, LoadOptions, OnFailed
 from sfframe.results import LoadResult, Target, writeable
 
@@ -208,7 +208,7 @@ def _checked_by(described: SObject, asked: _Asked, taken: Taken, org: Org) -> tu
 
 def _sent(asked: _Asked, taken: Taken, org: Org, sent: tuple[SentColumn, ...], checked: Checked) -> Answered:
     """Send the good rows and join what the org answers."""
-    job = IngestJob(asked.sobject, asked.operation, asked.external_id_field)
+    job = LoadJob(asked.sobject, asked.operation, asked.external_id_field)
     prepared = load.prepare(checked, sent, job, height=taken.frame.height, org=org, options=asked.options)
     return load.complete(prepared, org, asked.options)
 

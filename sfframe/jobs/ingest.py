@@ -23,9 +23,10 @@ from sfframe.errors import (
     PermissionDenied,
     ServerUnavailable,
 )
-from sfframe.facts import INGEST_ENDED, Delimiter, LineEnding, Operation
+from sfframe.facts import INGEST_ENDED
 from sfframe.jobs.events import JobEvent, JobEventKind, Listener, tell
 from sfframe.jobs.ledger import Ledger, PartState
+from sfframe.jobs.load_job import LoadJob
 from sfframe.jobs.pacing import SYSTEM_CLOCK, Clock, Pacing, follow, may_pass
 from sfframe.jobs.wire import Wire, check_cancel, download
 from sfframe.protocol import bulk2_ingest
@@ -45,21 +46,9 @@ _NAMES: dict[ResultFile, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class IngestJob:
-    """What all parts of a load have in common."""
-
-    sobject: str
-    operation: Operation
-    external_id_field: str | None = None
-    column_delimiter: Delimiter = "COMMA"
-    line_ending: LineEnding = "LF"
-    assignment_rule_id: str | None = None
-
-
 def run_part(
     wire: Wire,
-    job: IngestJob,
+    job: LoadJob,
     part: Part,
     *,
     folder: Path,
@@ -92,7 +81,7 @@ class _Conversation:
     """The steps of one part; each ends with a note in the ledger."""
 
     wire: Wire
-    job: IngestJob
+    job: LoadJob
     part: Part
     folder: Path
     ledger: Ledger

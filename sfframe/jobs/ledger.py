@@ -21,11 +21,13 @@ from sfframe.errors import LedgerError, UsageError
 from sfframe.spool import Answers, Part
 
 FILE = "ledger.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 5.0
 
 # planned: nothing was sent; promised: the job is Open; uploaded: its file is in, the close may have been sent;
 # closed: the org works; ended: only the result files are missing; fetched: they are on this disk.
+# A Bulk 1.0 part is promised when its batch may have been sent, and uploaded when the batch is known. A collections
+# call is promised before it goes out and fetched with its answer.
 Stage = Literal["planned", "promised", "uploaded", "closed", "ended", "fetched"]
 
 _SCHEMA = """
@@ -42,6 +44,15 @@ CREATE TABLE part (
   PRIMARY KEY (run_id, number)
 ) STRICT;
 """
+# From one form of the ledger to the next.
+_CHANGES = {
+    1: """
+ALTER TABLE run ADD COLUMN carrier TEXT NOT NULL DEFAULT 'bulk2';
+ALTER TABLE part ADD COLUMN batch_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE part ADD COLUMN promised TEXT NOT NULL DEFAULT '';
+ALTER TABLE part ADD COLUMN ordered TEXT;
+"""
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +75,14 @@ class Run:
     created: str = ""
     finished: str = ""
     outcome: str = ""
+    carrier: str = "bulk2"
 
 
 @dataclass(frozen=True, slots=True)
 class PartState:
-    """Where one part is. ``state`` is the job's last known one; a result file that could not be had is None."""
+    """Where one part is. ``state`` is the last known one of its job (or batch); a result file that could not be had is
+    None. ``promised`` is when the last promise was made: ISO 8601 in UTC, by this machine's clock.
+    """
 
     part: Part
     job_id: str = ""
@@ -78,14 +92,20 @@ class PartState:
     succeeded: Path | None = None
     failed: Path | None = None
     unprocessed: Path | None = None
+    ordered: Path | None = None
+    batch_id: str = ""
+    promised: str = ""
 
     @property
     def answers(self) -> Answers | None:
         """The result files, when they were fetched and are all still on this disk."""
-        files = (self.succeeded, self.failed, self.unprocessed)
+        files = (self.succeeded, self.failed, self.unprocessed, self.ordered)
         if self.stage != "fetched" or any(file is not None and not file.is_file() for file in files):
             return None
-        return Answers(self.part, self.job_id, self.state, self.succeeded, self.failed, self.unprocessed, self.error)
+        return Answers(
+            self.part, self.job_id, self.state, self.succeeded, self.failed, self.unprocessed, self.error, self.ordered,
+            self.batch_id,
+        )  # fmt: skip
 
 
 def _utc_now() -> str:
@@ -170,8 +190,8 @@ class Ledger:
     def parts(self, run_id: str) -> list[PartState]:
         """Where the parts of a run are, in their order."""
         rows = self._select(
-            "SELECT number, path, first_row, rows, bytes, job_id, stage, state, error, succeeded, failed, unprocessed"
-            " FROM part WHERE run_id = ? ORDER BY number",
+            "SELECT number, path, first_row, rows, bytes, job_id, stage, state, error, batch_id, promised,"
+            " succeeded, failed, unprocessed, ordered FROM part WHERE run_id = ? ORDER BY number",
             run_id,
         )
         return [self._part_state(row) for row in rows]
@@ -189,7 +209,27 @@ class Ledger:
         ``instead_of`` is the job that the caller found in the ledger. When another one stands there by now, another
         process works on the part, and ``LedgerError`` keeps its rows from being sent twice.
         """
-        self._update(run_id, number, instead_of, "job_id = ?, stage = 'promised', state = 'Open', error = ''", job_id)
+        change = "job_id = ?, stage = 'promised', state = 'Open', error = '', batch_id = '', promised = ?"
+        self._update(run_id, number, instead_of, change, job_id, self._now())
+
+    def promise_call(self, run_id: str, number: int, *, instead_of: str = "") -> str:
+        """Notes that a collections call is about to be sent, and gives the time of this promise.
+
+        ``instead_of`` is the time of the promise that the caller found in the ledger. When another one stands there by
+        now, another process works on the part, and ``LedgerError`` keeps its rows from being sent twice.
+        """
+        promised = self._now()
+        with self._changing() as database:
+            changed = database.execute(
+                "UPDATE part SET stage = 'promised', promised = ? WHERE run_id = ? AND number = ? AND promised = ?",
+                (promised, run_id, number, instead_of),
+            )
+            self._check_mine(changed.rowcount, run_id, number, "the promise that was found")
+        return promised
+
+    def note_batch(self, run_id: str, number: int, job_id: str, batch_id: str) -> None:
+        """Notes the batch that holds the part's rows (Bulk 1.0)."""
+        self._update(run_id, number, job_id, "stage = 'uploaded', batch_id = ?", batch_id)
 
     def note_uploaded(self, run_id: str, number: int, job_id: str) -> None:
         """Notes that the file is in, before the job is closed: from now on its rows may be saved."""
@@ -205,8 +245,9 @@ class Ledger:
 
     def note_fetched(self, run_id: str, answers: Answers) -> None:
         """Notes the result files, after they are whole on this disk."""
-        files = [self._stored(file) for file in (answers.succeeded, answers.failed, answers.unprocessed)]
-        change = "stage = 'fetched', state = ?, error = ?, succeeded = ?, failed = ?, unprocessed = ?"
+        kept = (answers.succeeded, answers.failed, answers.unprocessed, answers.ordered)
+        files = [self._stored(file) for file in kept]
+        change = "stage = 'fetched', state = ?, error = ?, succeeded = ?, failed = ?, unprocessed = ?, ordered = ?"
         number = answers.part.number
         self._update(run_id, number, answers.job_id, change, answers.state, answers.error, *files)
 
@@ -233,11 +274,13 @@ class Ledger:
             database.execute("PRAGMA foreign_keys = ON")
         with self._changing() as database:
             version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
+            if version <= SCHEMA_VERSION:
+                steps = [] if version else [_SCHEMA]
+                steps += [change for form, change in _CHANGES.items() if form >= version]
+                for statement in ";".join(steps).split(";"):
                     database.execute(statement)
                 database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
+            else:
                 raise LedgerError(
                     f"the ledger has form {version}, this sfframe knows form {SCHEMA_VERSION}",
                     where=str(self.folder / FILE),
@@ -284,19 +327,25 @@ class Ledger:
                 f"UPDATE part SET {change} WHERE run_id = ? AND number = ? AND job_id = ?",
                 (*values, run_id, number, job_id),
             )
-            if changed.rowcount == 0:
-                raise LedgerError(
-                    f"part {number} of run {run_id!r} is not carried by job {job_id or '(none)'} any more",
-                    where=str(self.folder / FILE),
-                    remedy="Another process works on this run: wait for it, then resume.",
-                    job_id=job_id,
-                )
+            self._check_mine(changed.rowcount, run_id, number, f"job {job_id or '(none)'}", job_id)
+
+    def _check_mine(self, changed: int, run_id: str, number: int, carrier: str, job_id: str = "") -> None:
+        if changed == 0:
+            raise LedgerError(
+                f"part {number} of run {run_id!r} is not carried by {carrier} any more",
+                where=str(self.folder / FILE),
+                remedy="Another process works on this run: wait for it, then resume.",
+                job_id=job_id,
+            )
 
     def _part_state(self, row: tuple[object, ...]) -> PartState:
-        number, path, first_row, rows, size, job_id, stage, state, error, *files = row
+        number, path, first_row, rows, size, job_id, stage, state, error, batch_id, promised, *files = row
         part = Part(int(str(number)), self._found(path), int(str(first_row)), int(str(rows)), int(str(size)))
-        paths = [None if file is None else self._found(file) for file in files]
-        return PartState(part, str(job_id), _stage(str(stage)), str(state), str(error), *paths)
+        succeeded, failed, unprocessed, ordered = (None if file is None else self._found(file) for file in files)
+        return PartState(
+            part, str(job_id), _stage(str(stage)), str(state), str(error), succeeded, failed, unprocessed, ordered,
+            str(batch_id), str(promised),
+        )  # fmt: skip
 
     def _stored(self, path: Path | None) -> str | None:
         """Files in the ledger's folder are named from it, so that the folder can be moved."""

@@ -18,13 +18,14 @@ from sfframe.errors import (
     SfframeError,
 )
 from sfframe.jobs.events import JobEvent
-from sfframe.jobs.ingest import GONE, IngestJob, run_part
+from sfframe.jobs.ingest import GONE, run_part
 from sfframe.jobs.ledger import Ledger, Run
+from sfframe.jobs.load_job import LoadJob
 from sfframe.jobs.pacing import Pacing
 from sfframe.spool import Answers, Part
 from tests.jobs.scripted_org import Failure, FastClock, Killed, ScriptedOrg, killed, lost
 
-JOB = IngestJob("Account", "insert")
+JOB = LoadJob("Account", "insert")
 FIRST, SECOND = "750AB0000000001AAA", "750AB0000000002AAA"
 ROWS = ["a", "bad b", "c"]
 SUCCEEDED = b'"sf__Id","sf__Created",Name\n"001","true","a"\n"001","true","c"\n'
@@ -97,7 +98,7 @@ def test_a_part_walks_from_create_to_its_three_files(bench):
 
 def test_the_job_carries_key_format_and_assignment_rule(bench):
     org = ScriptedOrg()
-    bench.run(org, job=IngestJob("Lead", "upsert", "Ext__c", "TAB", "CRLF", "01QAB000000abcdEFG"))
+    bench.run(org, job=LoadJob("Lead", "upsert", "Ext__c", "TAB", "CRLF", "01QAB000000abcdEFG"))
     assert org.jobs[FIRST].body == {
         "object": "Lead",
         "operation": "upsert",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sfframe.errors import LedgerError, UsageError
+from sfframe.jobs import ledger as ledger_module
 from sfframe.jobs.ledger import FILE, Ledger, PartState, Run
 from sfframe.spool import Answers, Part
 
@@ -181,3 +182,45 @@ def _walk(ledger: Ledger, number: int) -> None:
     ledger.promise_job("run-1", number, f"job-{number}")
     ledger.note_uploaded("run-1", number, f"job-{number}")
     ledger.note_closed("run-1", number, f"job-{number}")
+
+
+def test_a_ledger_of_the_first_form_is_brought_up_to_date(tmp_path):
+    database = sqlite3.connect(tmp_path / FILE)
+    for statement in ledger_module._SCHEMA.split(";"):
+        database.execute(statement)
+    database.execute("INSERT INTO run VALUES ('r1', 'Account', 'insert', '', '', '', '', '', '', '', 'c', '', '')")
+    database.execute(
+        "INSERT INTO part (run_id, number, path, first_row, rows, bytes) VALUES ('r1', 0, 'p.csv', 0, 3, 9)"
+    )
+    database.execute("PRAGMA user_version = 1")
+    database.commit()
+    database.close()
+    with opened(tmp_path) as ledger:
+        assert ledger.runs() == [Run("r1", "Account", "insert", created="c", carrier="bulk2")]
+        assert ledger.parts("r1") == [PartState(Part(0, tmp_path / "p.csv", 0, 3, 9))]
+
+
+def test_a_collections_call_is_promised_by_one_process_only(tmp_path):
+    part = Part(0, tmp_path / "p.csv", 0, 3, 9)
+    with opened(tmp_path) as ledger:
+        ledger.begin(RUN, [part])
+        first = ledger.promise_call(RUN.run_id, 0)
+        assert ledger.part_state(RUN.run_id, 0) == PartState(part, stage="promised", promised=first)
+        with pytest.raises(LedgerError, match="not carried by the promise"):
+            ledger.promise_call(RUN.run_id, 0)
+
+
+def test_a_batch_and_its_answer_in_order_are_kept(tmp_path):
+    part, answer = Part(0, tmp_path / "p.csv", 0, 3, 9), tmp_path / "p.result.csv"
+    answer.touch()
+    with opened(tmp_path) as ledger:
+        ledger.begin(RUN, [part])
+        ledger.promise_job(RUN.run_id, 0, "750")
+        ledger.note_batch(RUN.run_id, 0, "750", "751")
+        assert (ledger.part_state(RUN.run_id, 0).stage, ledger.part_state(RUN.run_id, 0).batch_id) == (
+            "uploaded",
+            "751",
+        )
+        answers = Answers(part, "750", "Completed", None, None, None, ordered=answer, batch_id="751")
+        ledger.note_fetched(RUN.run_id, answers)
+        assert ledger.part_state(RUN.run_id, 0).answers == answers
