@@ -52,10 +52,11 @@ class Tally:
 _STAGES = {
     "open": "uploading",
     "uploaded": "uploaded",
+    "closed": "queued",
     "queued": "queued",
     "in_progress": "in progress",
     "ended": "fetching results",
-    "fetched": "joining results",
+    "response": "joining results",
 }
 
 

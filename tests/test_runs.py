@@ -121,7 +121,7 @@ sf.write_sobject(frame, "Account", operation="insert", org=org,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["open", "uploaded", "queued", "ended", "fetched"])
+@pytest.mark.parametrize("moment", ["open", "uploaded", "closed", "queued", "ended", "response"])
 def test_a_killed_process_leaves_a_load_that_goes_on_and_inserts_nothing_twice(moment: str) -> None:
     with sf.LocalOrg() as local, sf.connect(local) as org:
         words = [sys.executable, "-c", LOADER, local.url, local.credentials.access_token, moment]

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-JobEventKind = Literal["open", "uploaded", "queued", "in_progress", "ended", "fetched", "aborted", "error"]
+JobEventKind = Literal[
+    "open", "uploaded", "closed", "queued", "in_progress", "ended", "response", "aborted", "error"
+]  # fmt: skip
 
 _log = logging.getLogger("sfframe.jobs")
 
@@ -16,9 +18,13 @@ _log = logging.getLogger("sfframe.jobs")
 class JobEvent:
     """One step of one part. ``part`` counts from 0 to ``parts`` - 1 and ``rows`` are those of the part.
 
+    ``open``: the job is made; ``uploaded``: its rows have arrived; ``closed``: it was told to begin; ``queued`` and
+    ``in_progress``: what the org says of it; ``ended``: it is complete or has failed; ``response``: its answers are
+    here; ``aborted``: it was stopped. ``state`` is the org's own word for it at that moment.
+
     ``processed`` (failed ones included) and ``failed`` are the org's counters as far as they are known;
     ``bytes_sent`` is the size of the upload once it has arrived. An ``error`` says in ``message`` what will be tried
-    again. Pages of an extract are ``fetched`` with the rows so far in ``processed``.
+    again. An extract tells its pages as ``in_progress``, with the rows so far in ``processed``.
     """
 
     kind: JobEventKind

@@ -87,7 +87,7 @@ def run_query(
     if not job.keep:
         wire.send(bulk2_query.delete(info.id), cancel=cancel)
     rows = info.records_processed or 0
-    watch.tell("fetched", info, rows)
+    watch.tell("response", info, rows)
     return Extract(info.id, pages, rows)
 
 

@@ -191,7 +191,9 @@ class _Conversation:
                         raise
                     self._wait_or_raise(attempt, problem)
         self.ledger.note_closed(self.run_id, self.part.number, self.job_id)
-        self._tell("queued")
+        self._tell("closed")
+        if self.state == "UploadComplete":
+            self._tell("queued")
 
     def _is_closed(self) -> bool:
         return self._ask_known().state != "Open"
@@ -237,7 +239,7 @@ class _Conversation:
             error=" ".join(notes),
         )
         self.ledger.note_fetched(self.run_id, answers)
-        self._tell("fetched", answers.error)
+        self._tell("response", answers.error)
         return answers
 
     def _result(self, kind: ResultFile, notes: list[str]) -> Path | None:

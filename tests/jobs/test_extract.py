@@ -61,7 +61,7 @@ def test_events_tell_the_rows_as_they_come(tmp_path):
         ("in_progress", "JobComplete", 3, 1),
         ("in_progress", "JobComplete", 3, 2),
         ("in_progress", "JobComplete", 3, 3),
-        ("fetched", "JobComplete", 3, 3),
+        ("response", "JobComplete", 3, 3),
     ]
 
 

@@ -116,10 +116,11 @@ def test_events_tell_the_walk_in_order(bench):
     assert bench.events == [
         JobEvent("open", 0, 1, FIRST, "Open", 3, 0, 0, 0),
         JobEvent("uploaded", 0, 1, FIRST, "Open", 3, 0, 0, size),
+        JobEvent("closed", 0, 1, FIRST, "UploadComplete", 3, 0, 0, size),
         JobEvent("queued", 0, 1, FIRST, "UploadComplete", 3, 0, 0, size),
         JobEvent("in_progress", 0, 1, FIRST, "InProgress", 3, 0, 0, size),
         JobEvent("ended", 0, 1, FIRST, "JobComplete", 3, 3, 1, size),
-        JobEvent("fetched", 0, 1, FIRST, "JobComplete", 3, 3, 1, size),
+        JobEvent("response", 0, 1, FIRST, "JobComplete", 3, 3, 1, size),
     ]
 
 
