@@ -134,7 +134,7 @@ def _why_rest(query: soql.Query, shape: Shape) -> str:
 
 def _read_by_size(org: Org, query: str, shape: Shape, how: _Reading) -> pl.DataFrame:
     """By REST, unless its first page says that the answer is large."""
-    from sfframe.codec.decode import read_rest
+    from sfframe.codec.decode_json import read_rest
     from sfframe.jobs.extract import rest_pages
 
     if not fits_in_uri(query):
@@ -148,7 +148,7 @@ def _read_by_size(org: Org, query: str, shape: Shape, how: _Reading) -> pl.DataF
 
 
 def _read_rest(org: Org, query: str, shape: Shape, how: _Reading) -> pl.DataFrame:
-    from sfframe.codec.decode import read_rest
+    from sfframe.codec.decode_json import read_rest
     from sfframe.jobs.extract import rest_pages
 
     bodies = (page.body for page in rest_pages(org, query, all_rows=how.all_rows))
@@ -156,7 +156,7 @@ def _read_rest(org: Org, query: str, shape: Shape, how: _Reading) -> pl.DataFram
 
 
 def _read_bulk(org: Org, query: str, shape: Shape, how: _Reading) -> pl.DataFrame:
-    from sfframe.codec.decode import read_bulk
+    from sfframe.codec.decode_csv import read_bulk
     from sfframe.jobs.extract import QueryJob, run_query
 
     with tempfile.TemporaryDirectory(prefix="sfframe-") as folder:

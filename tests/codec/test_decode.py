@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sfframe.codec.decode import read_bulk, read_rest
+from sfframe.codec.decode_csv import read_bulk
+from sfframe.codec.decode_json import read_rest
 from sfframe.codec.layout import Shape, ShapeColumn
 from sfframe.codec.types import ADDRESS, rule_for
 from sfframe.errors import DecodeError, UsageError
