@@ -160,3 +160,29 @@ def test_an_interrupt_in_the_main_thread_stops_the_lanes_and_goes_on_up():
     with pytest.raises(KeyboardInterrupt):
         run_lanes([works], cap=1, cancel=Interrupted())
     assert stopped.wait(5)
+
+
+def test_work_begins_while_more_of_it_is_still_being_made():
+    began = threading.Event()
+
+    def pieces():
+        def first(stop):
+            began.set()
+            return "first"
+
+        yield first
+        assert began.wait(10)  # would never come if all work were gathered first
+        yield lambda stop: "second"
+
+    assert run_lanes(pieces(), cap=1) == ["first", "second"]
+
+
+def test_an_error_while_work_is_made_is_raised_when_the_begun_work_has_ended():
+    done = []
+
+    def pieces():
+        yield lambda stop: done.append("first")
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        run_lanes(pieces(), cap=2)
