@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
 from sfframe import load, orgs
-from sfframe.errors import ContractError, UsageError
+from sfframe.errors import UsageError
 from sfframe.facts import OPERATIONS, Operation
 from sfframe.jobs.load_job import LoadJob
 from sfframe.load import Answered, LoadOptions, OnFailed
@@ -23,15 +23,11 @@ if TYPE_CHECKING:
     from sfframe.frames.contract import Checked
     from sfframe.frames.intake import Taken
     from sfframe.orgs import OrgLike
-    from sfframe.schema import SObject
 
 Nulls = Literal["ignore", "clear"]
 OnInvalid = Literal["raise", "reject"]
 # These kinds come back as they are. (Arrow tables do too, but have no types of their own; all else gives polars.)
 Frame = TypeVar("Frame", "pl.DataFrame", "pd.DataFrame", "list[dict[str, Any]]")
-
-# What a describe that is out of date may get wrong (architecture.md 4.11): it is asked once more before these stand.
-_PERHAPS_STALE = frozenset({"unknown_column", "unknown_parent", "picklist", "not_createable", "not_updateable"})
 
 
 @overload
@@ -165,45 +161,18 @@ def _answered(asked: _Asked, taken: Taken, org: OrgLike | None) -> Answered:
 
 
 def _checked(asked: _Asked, taken: Taken, org: Org) -> tuple[tuple[SentColumn, ...], Checked]:
-    """Columns matched and values checked; with a describe asked anew before something is refused that may be new."""
-    described = org.describe(asked.sobject)
-    try:
-        sent, checked = _checked_by(described, asked, taken, org)
-        doubts = set(checked.failures["rule"].unique()) & _PERHAPS_STALE
-    except ContractError as refused:
-        rules = set() if refused.failures is None else set(refused.failures["rule"].unique())
-        again = org.describe(asked.sobject, fresh=True) if rules & _PERHAPS_STALE else described
-        if again == described:
-            raise
-        return _checked_by(again, asked, taken, org)
-    if doubts and (again := org.describe(asked.sobject, fresh=True)) != described:
-        return _checked_by(again, asked, taken, org)
-    return sent, checked
+    from sfframe.frames.checking import matched_and_checked
 
-
-def _checked_by(described: SObject, asked: _Asked, taken: Taken, org: Org) -> tuple[tuple[SentColumn, ...], Checked]:
-    from sfframe.frames.columns import match_columns
-    from sfframe.frames.contract import check
-
-    sent = match_columns(
-        taken.frame.columns,
-        described,
+    return matched_and_checked(
+        taken,
+        asked.sobject,
+        org,
         operation=asked.operation,
         external_id_field=asked.external_id_field,
         columns=asked.columns,
-        describe=org.describe,
-    )
-    checked = check(
-        taken.frame,
-        sent,
-        described,
-        operation=asked.operation,
-        external_id_field=asked.external_id_field,
         nulls=asked.nulls,
         timezone=asked.options.timezone or org.timezone,
-        from_csv=taken.from_csv,
     )
-    return sent, checked
 
 
 def _sent(asked: _Asked, taken: Taken, org: Org, sent: tuple[SentColumn, ...], checked: Checked) -> Answered:
