@@ -1,0 +1,44 @@
+"""ReadOptions: what most reads leave as it is."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from sfframe.errors import UsageError
+from sfframe.jobs.pacing import Pacing
+from sfframe.progress import Choice
+
+Api = Literal["auto", "rest", "bulk2"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """How a read goes, and what becomes of special types.
+
+    ``api`` is ``"rest"``, ``"bulk2"``, or ``"auto"``: REST where only REST can answer and for small answers, a Bulk API
+    2.0 job else. ``decimals`` reads stored numbers as Decimal by their precision and scale; ``split_multipicklists``
+    reads them as lists. ``timezone`` (such as "Europe/Berlin") is what a datetime without zone means in ``params``.
+    ``pacing`` says when the state of a bulk job is asked for and when waiting ends; ``progress`` is True, False, "auto"
+    or a function that gets the job's events; ``cancel`` ends the read within half a second when it is set.
+
+    >>> import sfframe as sf
+    >>> options = sf.ReadOptions(api="rest", decimals=True)
+    >>> sf.read_soql("SELECT COUNT() FROM Organization", org="local", options=options).item()
+    1
+    """
+
+    api: Api = "auto"
+    decimals: bool = False
+    split_multipicklists: bool = False
+    timezone: str | None = None
+    pacing: Pacing = field(default_factory=Pacing)
+    progress: Choice = "auto"
+    cancel: threading.Event | None = None
+
+    def __post_init__(self) -> None:
+        if self.api not in get_args(Api):
+            raise UsageError(
+                f"There is no api {self.api!r}", remedy=f"Use one of {', '.join(map(repr, get_args(Api)))}."
+            )
