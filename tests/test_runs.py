@@ -73,7 +73,7 @@ def test_resume_refuses_other_rows_another_org_and_a_run_that_is_complete(org: s
     with pytest.raises(sf.UsageError, match="no column 'AnnualRevenue'"):
         sf.resume(run, rows=FRAME.drop("AnnualRevenue"), org=org)
     with (
-        sf.LocalOrg(seed=5) as other,
+        sf.LocalOrg() as other,
         sf.connect(other) as elsewhere,
         pytest.raises(sf.UsageError, match="another org"),
     ):

@@ -46,6 +46,7 @@ class LocalOrg:
 
     ``path`` names a DuckDB file that keeps the org; without it the org lives in memory. ``seed`` decides the ids (a
     file keeps its own), ``settings`` what a real org has fixed; a seed other than 0 goes before the one in settings.
+    Every org has an organization id of its own, unless a seed other than 0 is given: the same one gives the same id.
     Raises OrgFileUnusable for a file that is in use, damaged or not an org, and OSError for a port that is taken.
 
     >>> from sfframe.localorg import LocalOrg

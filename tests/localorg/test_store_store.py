@@ -60,13 +60,24 @@ def test_a_new_org_has_its_organization_a_profile_and_its_user(store: Store) -> 
     assert [one[:3] for one in (store.org_id, store.user_id, store.profile_id)] == ["00D", "005", "00e"]
 
 
-def test_the_seed_alone_decides_the_ids() -> None:
+def test_a_seed_decides_the_ids() -> None:
     stores = [opened(seed=seed) for seed in (7, 7, 8)]
     ids = [(store.org_id, store.user_id, store.profile_id, store.pod) for store in stores]
     for store in stores:
         store.close()
     assert ids[0] == ids[1]
     assert ids[0] != ids[2]
+
+
+def test_orgs_without_a_seed_have_the_same_row_ids_but_organization_ids_of_their_own() -> None:
+    stores = [opened() for _ in range(2)]
+    ids = [(store.user_id, store.profile_id, store.pod) for store in stores]
+    organizations = {store.org_id for store in stores}
+    for store in stores:
+        store.close()
+    assert ids[0] == ids[1]
+    assert len(organizations) == 2
+    assert {one[:5] for one in organizations} == {f"00D{ids[0][2]}"}
 
 
 def test_a_deploy_adds_columns_and_old_rows_get_the_default_of_new_checkboxes(store: Store) -> None:

@@ -69,9 +69,9 @@ class Store:
 
     Every request and every job uses a cursor of its own (``with store.cursor() as cursor``); who writes holds
     ``writing``, because DuckDB refuses two writers of one table. ``scratch`` is a private directory for spool files
-    that is gone after ``close``. ``org_id``, ``user_id``, ``profile_id`` and the ids of all rows depend on the seed
-    alone; a file keeps those of its first day. Ids are unique because the counter is; they carry no index, which would
-    double the time of a bulk insert and find a row no sooner.
+    that is gone after ``close``. ``user_id``, ``profile_id`` and the ids of all rows depend on the seed alone, and with
+    a seed other than 0 ``org_id`` does too; a file keeps those of its first day. Ids are unique because the counter is;
+    they carry no index, which would double the time of a bulk insert and find a row no sooner.
     """
 
     def __init__(self, path: Path | None, catalogue: Catalogue, settings: Settings | None = None) -> None:
@@ -259,8 +259,12 @@ class Store:
         pod = "".join(drawn.choices(record_ids.ALPHABET, k=2))
         self._keep(cursor, "format", _FORMAT)
         self._keep(cursor, "metadata_changed", self.now().isoformat())
+        numbers = {prefix: drawn.randrange(62**4, 62**5) for prefix in ("00D", "005", "00e")}
+        if not self.settings.seed:
+            # No two orgs have the same id: by it clients know what they loaded where.
+            numbers["00D"] = random.SystemRandom().randrange(62**8, 62**9)
         for key, prefix in (("org_id", "00D"), ("user_id", "005"), ("profile_id", "00e")):
-            self._keep(cursor, key, record_ids.record_id(prefix, pod, drawn.randrange(62**4, 62**5)))
+            self._keep(cursor, key, record_ids.record_id(prefix, pod, numbers[prefix]))
 
     def _seed_rows(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """The rows that clients ask for unasked (clients.md 1)."""
