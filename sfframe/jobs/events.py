@@ -25,6 +25,7 @@ class JobEvent:
     ``processed`` (failed ones included) and ``failed`` are the org's counters as far as they are known;
     ``bytes_sent`` is the size of the upload once it has arrived. An ``error`` says in ``message`` what will be tried
     again. An extract tells its pages as ``in_progress``, with the rows so far in ``processed``.
+    ``batch_id`` is set for batches of Bulk 1.0.
     """
 
     kind: JobEventKind
@@ -37,6 +38,7 @@ class JobEvent:
     failed: int = 0
     bytes_sent: int = 0
     message: str = ""
+    batch_id: str = ""
 
 
 Listener = Callable[[JobEvent], None]
