@@ -8,13 +8,24 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import count
 from threading import Event
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sfframe.backoff import TRANSIENT_CODES, TRANSIENT_STATUS
 from sfframe.errors import ApiError, Cancelled, ConnectionFailed, JobTimeout
-from sfframe.protocol.bulk2_job import JobInfo
 
 FAILED_POLLS = 20  # in a row, each already repeated by the transport: then the way to the org is gone
+
+
+class Stated(Protocol):
+    """What an org says of a job or a batch."""
+
+    @property
+    def state(self) -> str:
+        """The org's word for where it stands."""
+        ...
+
+
+Info = TypeVar("Info", bound=Stated)
 
 
 class Clock(Protocol):
@@ -85,18 +96,18 @@ def may_pass(problem: ConnectionFailed | ApiError) -> bool:
 
 
 def follow(
-    ask: Callable[[], JobInfo],
+    ask: Callable[[], Info],
     *,
     job_id: str,
     ended: Collection[str],
     go_on: str,
     pacing: Pacing,
-    on_info: Callable[[JobInfo], None],
+    on_info: Callable[[Info], None],
     on_failure: Callable[[str], None],
     cancel: Event | None = None,
     clock: Clock = SYSTEM_CLOCK,
     jitter: Callable[[], float] = random.random,
-) -> JobInfo:
+) -> Info:
     """Polls until the state is one of ``ended``. A poll that fails says nothing about the job: the next one comes.
 
     Raises ``JobTimeout`` with ``go_on`` as its remedy, and ``Cancelled``; the job itself goes on in both cases.
