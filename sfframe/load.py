@@ -152,13 +152,15 @@ def prepare(
         settings=json.dumps({"height": height, "columns": [[one.name, one.header] for one in sent]}),
     )
     try:
-        parts = spool(
-            _texts(checked, sent),
-            folder,
-            max_bytes=options.limits.bytes_per_job,
-            max_rows=options.limits.rows_per_job,
-            delimiter=job.column_delimiter,
-            line_ending=job.line_ending,
+        parts = list(
+            spool(
+                _texts(checked, sent),
+                folder,
+                max_bytes=options.limits.bytes_per_job,
+                max_rows=options.limits.rows_per_job,
+                delimiter=job.column_delimiter,
+                line_ending=job.line_ending,
+            )
         )
         _note(folder / _ROWS, checked.rows.to_frame("row"))
         _note(folder / _FAILURES, checked.failures)

@@ -11,7 +11,8 @@ class Part:
     """One CSV file that goes out as a whole: a Bulk 2.0 job, a Bulk 1.0 batch, or one collections call.
 
     ``first_row`` counts the rows that are sent, from 0 over all parts of a run (rejected and unchanged rows are not
-    counted); ``rows`` is the number of data rows, ``bytes`` the size of the file, header included.
+    counted); ``rows`` is the number of data rows, ``bytes`` the size of the file, header included, and ``sha256`` says
+    in hexadecimal digits what is in it (empty where nobody asked).
     """
 
     number: int
@@ -19,6 +20,7 @@ class Part:
     first_row: int
     rows: int
     bytes: int
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

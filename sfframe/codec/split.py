@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -26,49 +28,81 @@ def spool(
     max_rows: int = ROWS_PER_JOB,
     delimiter: Delimiter = "COMMA",
     line_ending: LineEnding = "LF",
-) -> list[Part]:
-    """Writes ``part-00000.csv`` and so on into ``folder`` and says what is in each; no rows give no parts.
+    breaks: Collection[int] = (),
+) -> Iterator[Part]:
+    """Writes ``part-00000.csv`` and so on into ``folder`` and says what is in each as soon as it is complete.
 
     ``frames`` are text frames (``encode``), all with the same columns. Each part starts with the header, ends on a
-    record, and has at most ``max_bytes`` bytes and ``max_rows`` rows. Only the owner can read the files. A record that
-    is larger than a part raises ``FrameError`` with its row, counted from 0 over the rows that are sent.
+    record, and has at most ``max_bytes`` bytes and ``max_rows`` rows; a new part begins at each row in ``breaks``
+    (counted from 0 over the rows that are sent). Only the owner can read the files. A record that is larger than a part
+    raises ``FrameError`` with its row; a disk that is full raises ``FrameError`` too.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    writer = _PartWriter(folder, max_bytes, max_rows, delimiter, line_ending)
+    writer = _PartWriter(folder, max_bytes, max_rows, delimiter, line_ending, sorted(breaks))
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for frame in [frames] if isinstance(frames, pl.DataFrame) else frames:
             for start in range(0, frame.height, PIECE_ROWS):
                 writer.append(frame[start : start + PIECE_ROWS])
-    finally:
+                yield from writer.complete()
         writer.close()
-    return writer.parts
+        yield from writer.complete()
+    except OSError as problem:
+        raise FrameError(
+            f"the rows cannot be written to the spool: {problem.strerror}",
+            where=str(folder),
+            remedy="Make room on the disk, or name a folder on another one in SFFRAME_HOME. What was sent can be resumed.",
+        ) from problem
+    finally:
+        writer.drop()
 
 
 class _PartWriter:
     def __init__(
-        self, folder: Path, max_bytes: int, max_rows: int, delimiter: Delimiter, line_ending: LineEnding
+        self,
+        folder: Path,
+        max_bytes: int,
+        max_rows: int,
+        delimiter: Delimiter,
+        line_ending: LineEnding,
+        breaks: Sequence[int],
     ) -> None:
-        self.parts: list[Part] = []
         self._folder = folder
         self._max_bytes = max_bytes
         self._max_rows = max_rows
         self._delimiter = delimiter
         self._line_ending = line_ending
+        self._breaks = deque(breaks)
+        self._parts: list[Part] = []  # complete, and not yet handed on
+        self._number = 0
         self._file = CLOSED
         self._path = folder
         self._header = b""
         self._first = 0
         self._rows = 0
         self._bytes = 0
+        self._hash = hashlib.sha256()
+
+    def complete(self) -> Iterator[Part]:
+        """The parts that were finished since the last time."""
+        while self._parts:
+            yield self._parts.pop(0)
 
     def append(self, frame: pl.DataFrame) -> None:
         """Writes all rows of ``frame``, opening a new part where the present one is full."""
         while frame.height:
-            if self._file == CLOSED or self._rows >= self._max_rows:
+            if self._file == CLOSED or self._room() == 0:
                 self._open(frame)
-            room = self._max_rows - self._rows
+            room = self._room()
             self._fit(frame[:room])
             frame = frame[room:]
+
+    def _room(self) -> int:
+        """How many rows the part may still take."""
+        present = self._first + self._rows
+        while self._breaks and self._breaks[0] <= self._first:
+            self._breaks.popleft()
+        room = self._max_rows - self._rows
+        return min(room, self._breaks[0] - present) if self._breaks else room
 
     def _fit(self, frame: pl.DataFrame) -> None:
         """Writes ``frame``, in halves where it is too large for what is left of the part."""
@@ -99,7 +133,17 @@ class _PartWriter:
         if self._rows == 0:
             self._path.unlink()
             return
-        self.parts.append(Part(len(self.parts), self._path, self._first, self._rows, self._bytes))
+        mark = self._hash.hexdigest()
+        self._parts.append(Part(self._number, self._path, self._first, self._rows, self._bytes, mark))
+        self._number += 1
+        self._first += self._rows
+        self._rows = 0
+
+    def drop(self) -> None:
+        """Closes the file of a part that was not finished."""
+        if self._file != CLOSED:
+            os.close(self._file)
+            self._file = CLOSED
 
     def _open(self, frame: pl.DataFrame) -> None:
         self.close()
@@ -110,14 +154,15 @@ class _PartWriter:
                     f"the header line is {len(self._header):,} characters long; the org takes {HEADER_CHARACTERS:,}",
                     remedy="Send fewer columns at a time.",
                 )
-        self._path = self._folder / f"part-{len(self.parts):05}.csv"
+        self._path = self._folder / f"part-{self._number:05}.csv"
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        self._first = self.parts[-1].first_row + self.parts[-1].rows if self.parts else 0
         self._rows = 0
         self._bytes = 0
+        self._hash = hashlib.sha256()
         self._write(self._header)
 
     def _write(self, body: bytes) -> None:
+        self._hash.update(body)
         view = memoryview(body)
         while view:
             view = view[os.write(self._file, view) :]

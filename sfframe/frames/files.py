@@ -7,8 +7,10 @@ import csv
 import io
 import os
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, Self
 
 import polars as pl
 import pyarrow as pa
@@ -43,6 +45,7 @@ WIDE_MARKS = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 CHUNK = 1 << 20
+WHOLE_BYTES = 1 << 26  # a file from here on is read in pieces
 HEADER_BYTES = 1 << 17  # the org takes 32,000 characters of header (bulk2.md 3.1)
 DATA_SHAPE = re.compile(
     r"[+-]?\d+([.,]\d+)*|\d{4}-\d\d-\d\d.*|\d{1,2}[./]\d{1,2}[./]\d{2,4}|true|false|[^@\s]+@[^@\s]+\.\w+"
@@ -80,6 +83,54 @@ def read_file(source: str | Path | BinaryIO, delimiter: Delimiter | None) -> tup
     return _read_binary(data, form, where), False
 
 
+def stream_file(path: Path, delimiter: Delimiter | None, *, rows: int) -> tuple[Iterator[pl.DataFrame], bool]:
+    """The file at ``path`` in batches of about ``rows`` rows; types and errors are those of ``read_file``."""
+    where = f"file {path.name}"
+    form = ENDINGS.get(path.suffix.lower())
+    if form is None:
+        read_file(path, delimiter)  # which says what endings there are
+    try:
+        with path.open("rb") as file:
+            if form == "ipc" and file.read(4) == b"\xff\xff\xff\xff":
+                form = "stream"
+        if form == "csv":
+            return _stream_csv(path, where, delimiter), True
+        return _stream_binary(path, form, rows), False
+    except OSError as error:
+        raise FrameError(f"it cannot be opened: {error.strerror}", where=where, remedy="Check the path.") from error
+
+
+def _stream_binary(path: Path, form: Format | None, rows: int) -> Iterator[pl.DataFrame]:
+    try:
+        match form:
+            case "parquet":
+                import pyarrow.parquet as pq
+
+                with pq.ParquetFile(path) as file:
+                    yield from map(of_batch, file.iter_batches(batch_size=rows))
+            case "ipc":
+                with pa.ipc.open_file(path) as file:
+                    yield from (of_batch(file.get_batch(place)) for place in range(file.num_record_batches))
+            case "stream":
+                with pa.ipc.open_stream(path) as reader:
+                    yield from map(of_batch, reader)
+            case _:
+                lazy = pl.scan_ndjson(path, infer_schema_length=None)
+                yield from lazy.collect_batches(chunk_size=rows, maintain_order=True)
+    except (pl.exceptions.PolarsError, pa.ArrowException) as error:
+        raise _unreadable(f"file {path.name}", error) from error
+
+
+def of_batch(batch: pa.RecordBatch) -> pl.DataFrame:
+    """An Arrow batch as polars."""
+    return _of_table(pa.Table.from_batches([batch]))
+
+
+def _unreadable(where: str, error: Exception) -> FrameError:
+    remedy = "Write the file again, or give the data in another form."
+    return FrameError(f"it cannot be read: {error}", where=where, remedy=remedy)
+
+
 def _read_binary(data: bytes, form: Format, where: str) -> pl.DataFrame:
     try:
         match form:
@@ -92,70 +143,123 @@ def _read_binary(data: bytes, form: Format, where: str) -> pl.DataFrame:
             case _:
                 return pl.read_ndjson(io.BytesIO(data), infer_schema_length=None)
     except (pl.exceptions.PolarsError, OSError) as error:
-        remedy = "Write the file again, or give the data in another form."
-        raise FrameError(f"it cannot be read: {error}", where=where, remedy=remedy) from error
+        raise _unreadable(where, error) from error
 
 
 def _read_csv(data: bytes, where: str, delimiter: Delimiter | None) -> pl.DataFrame:
-    data = _utf8(data, where)
-    header_text = data[:HEADER_BYTES].decode("utf-8", "ignore")
-    separator = DELIMITERS[delimiter] if delimiter else _sniff(header_text)
-    header = _header(header_text, separator, where)
-    if data.count(b'"') % 2:
+    _check_text((data[start : start + CHUNK] for start in range(0, len(data), CHUNK)), where)
+    data = data.removeprefix(codecs.BOM_UTF8)
+    reading = _CsvReading.of(data[:HEADER_BYTES], where, delimiter)
+    try:
+        table = pa_csv.read_csv(pa.BufferReader(data), **reading.options(threads=True))
+    except pa.ArrowInvalid as error:
+        raise _no_csv(where, error) from error
+    reading.check()
+    return _of_table(table)
+
+
+def _stream_csv(path: Path, where: str, delimiter: Delimiter | None) -> Iterator[pl.DataFrame]:
+    """The same in pieces. The text is looked through once before the first one, so that no bad file is half read."""
+    with path.open("rb") as file:
+        _check_text(iter(lambda: file.read(CHUNK), b""), where)
+        file.seek(0)
+        start = file.read(HEADER_BYTES)
+        reading = _CsvReading.of(start.removeprefix(codecs.BOM_UTF8), where, delimiter)
+        file.seek(len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0)
+        try:
+            with pa_csv.open_csv(file, **reading.options(threads=False)) as reader:
+                for batch in reader:
+                    reading.check()
+                    yield of_batch(batch)
+        except pa.ArrowInvalid as error:
+            raise _no_csv(where, error) from error
+    reading.check()
+
+
+def _of_table(table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
+    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+
+@dataclass(slots=True)
+class _CsvReading:
+    """How one CSV file is read: every column as text, strictly."""
+
+    where: str
+    separator: str
+    header: list[str]
+    ragged: list[pa_csv.InvalidRow] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, start: bytes, where: str, delimiter: Delimiter | None) -> Self:
+        """From the beginning of the file."""
+        text = start.decode("utf-8", "ignore")
+        separator = DELIMITERS[delimiter] if delimiter else _sniff(text)
+        return cls(where, separator, _header(text, separator, where))
+
+    def options(self, *, threads: bool) -> dict[str, Any]:
+        """For pyarrow's readers."""
+        return {
+            "read_options": pa_csv.ReadOptions(block_size=CHUNK * 4, use_threads=threads),
+            "parse_options": pa_csv.ParseOptions(
+                delimiter=self.separator,
+                newlines_in_values=True,
+                invalid_row_handler=self._note,
+                ignore_empty_lines=True,
+            ),
+            "convert_options": pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(self.header, pa.string()),
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=True,
+            ),
+        }
+
+    def _note(self, row: pa_csv.InvalidRow) -> Literal["skip"]:
+        self.ragged.append(row)
+        return "skip"
+
+    def check(self) -> None:
+        """Raise for records that have not the header's cells."""
+        if not self.ragged:
+            return
+        first = self.ragged[0].text
+        raise FrameError(
+            f"{len(self.ragged):,} records do not have the header's {len(self.header)} cells; the first has "
+            f"{self.ragged[0].actual_columns}: {first[:80]!r}",
+            where=self.where,
+            remedy="Quote cells that contain the delimiter or a line break, and write empty cells for missing ones.",
+        )
+
+
+def _no_csv(where: str, error: Exception) -> FrameError:
+    remedy = "Write the file again with a strict CSV writer, or give the data as Parquet."
+    return FrameError(f"it cannot be read: {error}", where=where, remedy=remedy)
+
+
+def _check_text(chunks: Iterable[bytes], where: str) -> None:
+    """Raise unless all of it is UTF-8 (Salesforce takes nothing else, bulk2.md 3.1) and every quote is closed."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    read = quotes = 0
+    for place, chunk in enumerate(chunks):
+        for mark, encoding in WIDE_MARKS:
+            if place == 0 and chunk.startswith(mark):
+                raise _encoding_error(where, 0, encoding)
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(chunk)
+        except UnicodeDecodeError as error:
+            raise _encoding_error(where, read - pending + error.start, "Windows-1252 (or Latin-1)") from error
+        read += len(chunk)
+        quotes += chunk.count(b'"')
+    if decoder.getstate()[0]:
+        raise _encoding_error(where, read - len(decoder.getstate()[0]), "Windows-1252 (or Latin-1)")
+    if quotes % 2:
         raise FrameError(
             'a quotation mark is never closed, so the file may be cut off (or a text contains a lone ")',
             where=where,
             remedy='Write each " inside a text twice, and put the text in quotes; or write the file again.',
         )
-    ragged: list[pa_csv.InvalidRow] = []
-
-    def note(row: pa_csv.InvalidRow) -> Literal["skip"]:
-        ragged.append(row)
-        return "skip"
-
-    try:
-        table = pa_csv.read_csv(
-            pa.BufferReader(data),
-            read_options=pa_csv.ReadOptions(block_size=max(CHUNK * 4, len(header_text)), use_threads=True),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=separator, newlines_in_values=True, invalid_row_handler=note, ignore_empty_lines=True
-            ),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()),
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        remedy = "Write the file again with a strict CSV writer, or give the data as Parquet."
-        raise FrameError(f"it cannot be read: {error}", where=where, remedy=remedy) from error
-    if ragged:
-        first = ragged[0].text
-        raise FrameError(
-            f"{len(ragged):,} records do not have the header's {len(header)} cells; the first has "
-            f"{ragged[0].actual_columns}: {first[:80]!r}",
-            where=where,
-            remedy="Quote cells that contain the delimiter or a line break, and write empty cells for missing ones.",
-        )
-    frame = pl.from_arrow(table)
-    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
-
-
-def _utf8(data: bytes, where: str) -> bytes:
-    """The bytes without a byte order mark, when all of them are UTF-8; Salesforce takes nothing else (bulk2.md 3.1)."""
-    for mark, encoding in WIDE_MARKS:
-        if data.startswith(mark):
-            raise _encoding_error(where, 0, encoding)
-    data = data.removeprefix(codecs.BOM_UTF8)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for start in range(0, len(data), CHUNK):
-        pending = len(decoder.getstate()[0])
-        try:
-            decoder.decode(data[start : start + CHUNK], final=start + CHUNK >= len(data))
-        except UnicodeDecodeError as error:
-            raise _encoding_error(where, start - pending + error.start, "Windows-1252 (or Latin-1)") from error
-    return data
 
 
 def _encoding_error(where: str, offset: int, guess: str) -> FrameError:

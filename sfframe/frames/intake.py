@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
@@ -13,18 +13,20 @@ import pyarrow as pa
 
 from sfframe.errors import FrameError
 from sfframe.facts import RESULT_COLUMNS, Delimiter
-from sfframe.frames.files import read_file
+from sfframe.frames.files import WHOLE_BYTES, of_batch, read_file, stream_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["polars", "lazy", "pandas", "pyarrow", "stream", "dicts", "columns", "file"]
+Kind = Literal["polars", "lazy", "pandas", "pyarrow", "stream", "dicts", "columns", "file", "frames"]
 GiveBack = Callable[[pl.DataFrame, pl.Series | None], object]
 
 TAKES = (
     "Give a polars, pandas or pyarrow frame, a duckdb relation, anything with __arrow_c_stream__, a list of dicts, "
-    "a dict of columns, or a path or binary file with Parquet, CSV, Arrow IPC or JSON lines."
+    "a dict of columns, an iterator of such frames, or a path or binary file with Parquet, CSV, Arrow IPC or JSON "
+    "lines."
 )
+STREAM_ROWS = 100_000  # rows of a stream that are in memory at a time, and twice that for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,73 @@ class Taken:
         Lazy frames, streams, duckdb relations and files give polars.
         """
         return self._back(frame, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What was handed in without an end that is known: ``batches`` come once, each with the same columns.
+
+    Otherwise as ``Taken``; such rows are given back as polars.
+    """
+
+    batches: Iterator[pl.DataFrame]
+    kind: Kind
+    from_csv: bool = False
+
+
+def take_rows(data: object, *, delimiter: Delimiter | None = None, whole_below: int = WHOLE_BYTES) -> Taken | Stream:
+    """``data`` whole, or as a stream where it need not be in memory at once: lazy frames, duckdb relations, batch
+    readers, iterators of frames, and files from ``whole_below`` bytes on.
+
+    Columns and errors are those of ``take``; what is wrong with later batches is raised when they come.
+    """
+    if isinstance(data, pl.LazyFrame):
+        return _streamed(data.collect_batches(chunk_size=STREAM_ROWS, maintain_order=True), "lazy")
+    if isinstance(data, (str, os.PathLike)) and (path := Path(data)).is_file() and path.stat().st_size >= whole_below:
+        batches, from_csv = stream_file(path, delimiter, rows=STREAM_ROWS)
+        return _streamed(batches, "file", from_csv=from_csv)
+    if _is_arrow_stream(data):
+        reader = _converted(lambda: pa.RecordBatchReader.from_stream(data))
+        return _streamed(map(of_batch, reader), "stream")
+    if isinstance(data, Iterator) and not hasattr(data, "read"):
+        return _streamed((take(one, delimiter=delimiter).frame for one in data), "frames")
+    return take(data, delimiter=delimiter)
+
+
+def _is_arrow_stream(data: object) -> bool:
+    own = isinstance(data, (pl.DataFrame, pl.Series, pa.Table)) or type(data).__module__.startswith("pandas")
+    return hasattr(data, "__arrow_c_stream__") and not own
+
+
+def _streamed(batches: Iterable[pl.DataFrame], kind: Kind, *, from_csv: bool = False) -> Stream:
+    return Stream(_even(batches), kind, from_csv)
+
+
+def _even(batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Batches of a useful size, all of the first one's columns; there is at least one, which may be empty."""
+    schema: pl.Schema | None = None
+    gathered: list[pl.DataFrame] = []
+    for place, batch in enumerate(batches):
+        kept = batch.drop([name for name in RESULT_COLUMNS if name in batch.columns])
+        if schema is None:
+            _unique(kept.columns)
+            if not kept.width:
+                raise FrameError("it has no columns", where="the frame", remedy=TAKES)
+            schema = kept.schema
+        elif kept.schema != schema:
+            odd = next(name for name in {**schema, **kept.schema} if schema.get(name) != kept.schema.get(name))
+            raise FrameError(
+                f"batch {place} differs from the first one: {kept.schema.get(odd)} instead of {schema.get(odd)}",
+                where=f"column {odd}",
+                remedy="Give all batches the same columns in the same types.",
+            )
+        gathered.append(kept)
+        if sum(one.height for one in gathered) >= STREAM_ROWS:
+            yield pl.concat(gathered)
+            gathered = []
+    if schema is None:
+        raise FrameError("it has no batches, so it has no columns", where="the frame", remedy=TAKES)
+    yield pl.concat([pl.DataFrame(schema=schema), *gathered])
 
 
 def take(data: object, *, delimiter: Delimiter | None = None) -> Taken:

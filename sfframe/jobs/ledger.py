@@ -51,6 +51,7 @@ ALTER TABLE run ADD COLUMN carrier TEXT NOT NULL DEFAULT 'bulk2';
 ALTER TABLE part ADD COLUMN batch_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE part ADD COLUMN promised TEXT NOT NULL DEFAULT '';
 ALTER TABLE part ADD COLUMN ordered TEXT;
+ALTER TABLE part ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
 """
 }
 
@@ -191,7 +192,7 @@ class Ledger:
         """Where the parts of a run are, in their order."""
         rows = self._select(
             "SELECT number, path, first_row, rows, bytes, job_id, stage, state, error, batch_id, promised,"
-            " succeeded, failed, unprocessed, ordered FROM part WHERE run_id = ? ORDER BY number",
+            " sha256, succeeded, failed, unprocessed, ordered FROM part WHERE run_id = ? ORDER BY number",
             run_id,
         )
         return [self._part_state(row) for row in rows]
@@ -316,8 +317,8 @@ class Ledger:
 
     def _insert_part(self, database: sqlite3.Connection, run_id: str, part: Part) -> None:
         database.execute(
-            "INSERT INTO part (run_id, number, path, first_row, rows, bytes) VALUES (?, ?, ?, ?, ?, ?)",
-            (run_id, part.number, self._stored(part.path), part.first_row, part.rows, part.bytes),
+            "INSERT INTO part (run_id, number, path, first_row, rows, bytes, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (run_id, part.number, self._stored(part.path), part.first_row, part.rows, part.bytes, part.sha256),
         )
 
     def _update(self, run_id: str, number: int, job_id: str, change: str, *values: object) -> None:
@@ -339,8 +340,9 @@ class Ledger:
             )
 
     def _part_state(self, row: tuple[object, ...]) -> PartState:
-        number, path, first_row, rows, size, job_id, stage, state, error, batch_id, promised, *files = row
-        part = Part(int(str(number)), self._found(path), int(str(first_row)), int(str(rows)), int(str(size)))
+        number, path, first_row, rows, size, job_id, stage, state, error, batch_id, promised, sha256, *files = row
+        place, held, length = (int(str(one)) for one in (first_row, rows, size))
+        part = Part(int(str(number)), self._found(path), place, held, length, str(sha256))
         succeeded, failed, unprocessed, ordered = (None if file is None else self._found(file) for file in files)
         return PartState(
             part, str(job_id), _stage(str(stage)), str(state), str(error), succeeded, failed, unprocessed, ordered,

@@ -106,7 +106,9 @@ def typed_frames(draw):
 @given(typed_frames(), st.sampled_from(list(DELIMITERS)), st.sampled_from(["LF", "CRLF"]), st.integers(1, 4))
 def test_any_typed_frame_is_read_back_by_a_strict_csv_reader(tmp_path: Path, drawn, delimiter, ending, max_rows):
     frame, sent = drawn
-    parts = spool(encode(frame, sent), tmp_path / "spool", delimiter=delimiter, line_ending=ending, max_rows=max_rows)
+    parts = list(
+        spool(encode(frame, sent), tmp_path / "spool", delimiter=delimiter, line_ending=ending, max_rows=max_rows)
+    )
     rows: list[list[str]] = []
     for number, part in enumerate(parts):
         text = part.path.read_bytes().decode()
@@ -227,7 +229,7 @@ def test_a_datetime_reads_the_same_whatever_stands_beside_it(day, middle, clock,
 def test_a_record_larger_than_a_part_is_named(tmp_path):
     frame = pl.DataFrame({"A": ["x", "y" * 100, "z"]})
     with pytest.raises(FrameError) as raised:
-        spool(frame, tmp_path, max_bytes=50)
+        list(spool(frame, tmp_path, max_bytes=50))
     assert str(raised.value) == (
         "row 1 of those to be sent: the record is 101 bytes long; with its header, one upload takes 50\n"
         "Shorten its texts, or leave its largest column out with columns={...: None}."
@@ -236,7 +238,7 @@ def test_a_record_larger_than_a_part_is_named(tmp_path):
 
 def test_parts_are_full_but_never_too_large_and_only_the_owner_reads_them(tmp_path):
     frame = pl.DataFrame({"A": [str(number) * (number % 7 + 1) for number in range(500)]})
-    parts = spool([frame[:123], frame[123:]], tmp_path, max_bytes=300)
+    parts = list(spool([frame[:123], frame[123:]], tmp_path, max_bytes=300))
     assert all(part.bytes <= 300 for part in parts)
     assert all(part.bytes > 300 - 25 for part in parts[:-1])
     assert sum(part.rows for part in parts) == 500
@@ -245,9 +247,9 @@ def test_parts_are_full_but_never_too_large_and_only_the_owner_reads_them(tmp_pa
 
 
 def test_no_rows_give_no_parts(tmp_path):
-    assert spool(pl.DataFrame({"A": []}, schema={"A": pl.String}), tmp_path) == []
+    assert list(spool(pl.DataFrame({"A": []}, schema={"A": pl.String}), tmp_path)) == []
 
 
 def test_a_lone_empty_cell_is_not_a_blank_line(tmp_path):
-    parts = spool(pl.DataFrame({"A": ["x", None]}), tmp_path)
+    parts = list(spool(pl.DataFrame({"A": ["x", None]}), tmp_path))
     assert parts[0].path.read_bytes() == b'A\nx\n""\n'

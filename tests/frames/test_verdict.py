@@ -37,7 +37,7 @@ def load(tmp_path, data, fate=done, *, operation="insert", key=None, delimiter="
     sent = match_columns(frame.columns, ACCOUNT, operation=operation, external_id_field=key, describe=describe)
     checked = check(frame, sent, ACCOUNT, operation=operation, external_id_field=key)
     text = encode(checked.typed, sent, checked.cleared)
-    spooled = spool(text, tmp_path / "spool", max_rows=options.pop("max_rows", 1000), delimiter=delimiter)
+    spooled = list(spool(text, tmp_path / "spool", max_rows=options.pop("max_rows", 1000), delimiter=delimiter))
     org = Org(tmp_path, TYPES, fate, delimiter=DELIMITERS[delimiter], **options)
     if prepare:
         prepare(org)
@@ -247,7 +247,7 @@ def test_trimmed_texts_sorted_picklists_and_lower_case_mails_are_found_in_a_seco
     frame = pl.DataFrame(data)
     sent = match_columns(frame.columns, ACCOUNT, operation="insert", describe=describe)
     checked = check(frame, sent, ACCOUNT, operation="insert")
-    (part,) = spool(encode(checked.typed, sent), tmp_path)
+    (part,) = list(spool(encode(checked.typed, sent), tmp_path))
     answers = Org(tmp_path, TYPES, done).answer(part)
     assert answers.succeeded is not None
     answers.succeeded.write_text(
@@ -261,7 +261,7 @@ def test_a_cell_that_the_org_could_not_read_is_found_by_its_text(tmp_path):
     frame = pl.DataFrame({"Name": ["a", "a", "a"], "Since__c": ["2026-01-01"] * 3})
     sent = match_columns(frame.columns, ACCOUNT, operation="insert", describe=describe)
     checked = check(frame, sent, ACCOUNT, operation="insert")
-    (part,) = spool(encode(checked.typed, sent), tmp_path)
+    (part,) = list(spool(encode(checked.typed, sent), tmp_path))
     part.path.write_text("Name,Since__c\na,2026-01-01\na,garbage\na,other\n")
     answers = Org(tmp_path, {}, lambda row: "raw" if row else "done").answer(part)
     answer = verdicts(3, checked.failures, checked.rows, [answers], sent, operation="insert")
