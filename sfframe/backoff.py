@@ -7,8 +7,11 @@ from dataclasses import dataclass
 # What the edge and the platform answer when the same request may work in a moment (bulk2.md 6.4, rest.md 1.5).
 TRANSIENT_STATUS = frozenset({406, 408, 420, 429, 500, 502, 503, 504})
 TRANSIENT_CODES = frozenset(
-    {"API_TEMPORARILY_UNAVAILABLE", "SERVER_UNAVAILABLE", "TXN_SECURITY_METERING_ERROR", "UNABLE_TO_LOCK_ROW"}
-)
+    {
+        "API_TEMPORARILY_UNAVAILABLE", "SERVER_UNAVAILABLE", "TXN_SECURITY_METERING_ERROR", "UNABLE_TO_LOCK_ROW",
+        "InternalServerError", "Timeout", "TooManyLockFailure",  # Bulk API 1.0, with status 400 (bulk1.md 8)
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,6 +279,7 @@ NO_ADVICE = Advice("other", "See the message.")
 
 _BY_CODE: dict[str, type[ApiError]] = {
     "INVALID_SESSION_ID": AuthenticationError,
+    "INVALIDSESSIONID": AuthenticationError,
     "INVALID_AUTH_HEADER": AuthenticationError,
     "NOT_FOUND": NotFound,
     "MALFORMED_QUERY": QueryError,
@@ -304,8 +305,11 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 
 def class_for(status: int, error_code: str) -> type[ApiError]:
-    """The exception class for an error answer: by the org's code, else by the HTTP status."""
-    found = _BY_CODE.get(error_code) or _BY_STATUS.get(status)
+    """The exception class for an error answer: by the org's code, else by the HTTP status.
+
+    Bulk API 1.0 writes the codes of 2.0 in mixed case (bulk1.md 8), so they are compared without it.
+    """
+    found = _BY_CODE.get(error_code.upper()) or _BY_STATUS.get(status)
     if found is None:
         found = ServerUnavailable if status >= 500 or status in {406, 408, 420} else ApiError
     return found

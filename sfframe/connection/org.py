@@ -79,11 +79,11 @@ class Org:
         self._check_open()
         url = self._url(call, self.instance_url)
         token = self._log_in(call)
-        reply = self._transport.send(call, url, _authorisation(token), cancel=cancel)
+        reply = self._transport.send(call, url, _authorisation(call, token), cancel=cancel)
         self._note(reply.headers)
         renewed = self._renew(token, reply)
         if renewed is not None:
-            reply = self._transport.send(call, url, _authorisation(renewed), cancel=cancel)
+            reply = self._transport.send(call, url, _authorisation(call, renewed), cancel=cancel)
             self._note(reply.headers)
         return answer(call, reply)
 
@@ -98,7 +98,7 @@ class Org:
         url = self._url(call, self.instance_url)
         token = self._log_in(call)
         with ExitStack() as stack:
-            got = stack.enter_context(self._transport.stream(call, url, _authorisation(token), cancel=cancel))
+            got = stack.enter_context(self._transport.stream(call, url, _authorisation(call, token), cancel=cancel))
             self._note(got.headers)
             if not call.accepts_status(got.status):
                 reply = _whole(got)
@@ -106,7 +106,9 @@ class Org:
                 if renewed is None:
                     raise error_for(call, reply)
                 stack.close()
-                got = stack.enter_context(self._transport.stream(call, url, _authorisation(renewed), cancel=cancel))
+                got = stack.enter_context(
+                    self._transport.stream(call, url, _authorisation(call, renewed), cancel=cancel)
+                )
                 self._note(got.headers)
                 if not call.accepts_status(got.status):
                     raise error_for(call, _whole(got))
@@ -217,7 +219,8 @@ class Org:
             raise UsageError(f"This connection to {self.instance_url} is closed.", remedy="Connect again.")
 
     def _url(self, call: Call[object], base_url: str) -> str:
-        path = call.path if call.path.startswith("/") else f"/services/data/v{self.api_version}/{call.path}"
+        below = {"data": f"/services/data/v{self.api_version}/", "async": f"/services/async/{self.api_version}/"}
+        path = call.path if call.path.startswith("/") else below[call.service] + call.path
         return f"{base_url}{path}" + (f"?{urlencode(call.query, quote_via=quote)}" if call.query else "")
 
     def _log_in(self, call: Call[object]) -> Token | None:
@@ -225,7 +228,7 @@ class Org:
 
     def _renew(self, token: Token | None, reply: Reply) -> Token | None:
         """A new token where the session has ended and another can be had."""
-        if token is None or reply.status != 401 or not read_problem(reply).curable_by_login:
+        if token is None or reply.status not in {400, 401} or not read_problem(reply).curable_by_login:
             return None
         return self._credentials.renew(token, self._send_bare)
 
@@ -270,8 +273,12 @@ def _new_transport(instance_url: str) -> Transport:
     return Transport(direct=is_loopback(urlsplit(instance_url).hostname or ""))
 
 
-def _authorisation(token: Token | None) -> dict[str, str]:
-    return {"authorization": f"Bearer {token.access_token}"} if token is not None else {}
+def _authorisation(call: Call[object], token: Token | None) -> dict[str, str]:
+    if token is None:
+        return {}
+    if call.service == "async":  # the only way that Bulk API 1.0 documents (bulk1.md 1.2)
+        return {"x-sfdc-session": token.access_token}
+    return {"authorization": f"Bearer {token.access_token}"}
 
 
 def _whole(got: Streamed) -> Reply:

@@ -105,11 +105,11 @@ def job_from(source: JsonObject) -> JobInfo:
     )
 
 
-def checked_id(job_id: str) -> str:
-    """``job_id`` when it may stand in a path; anything else is refused before it is sent."""
-    if not is_id(job_id):
-        raise UsageError(f"{job_id!r} is not the id of a job.", remedy="Job ids have 15 or 18 letters and digits.")
-    return job_id
+def checked_id(text: str, *, of: str = "job") -> str:
+    """``text`` when it is an id and may stand in a path; anything else is refused before it is sent."""
+    if not is_id(text):
+        raise UsageError(f"{text!r} is not the id of a {of}.", remedy="Ids have 15 or 18 letters and digits.")
+    return text
 
 
 def json_body(values: Mapping[str, str | None]) -> bytes:

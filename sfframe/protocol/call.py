@@ -11,7 +11,8 @@ from typing import Generic, Literal, TypeVar
 T_co = TypeVar("T_co", covariant=True)
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+Service = Literal["data", "async"]
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ class Streamed:
 class Call(Generic[T_co]):
     """One request, and how to read its answer.
 
-    ``path`` without a leading slash lies under ``/services/data/vNN.N/``; with one it is taken from the host's root.
+    ``path`` without a leading slash lies under the ``service``: ``data`` is ``/services/data/vNN.N/``, ``async`` is the
+    Bulk API 1.0 at ``/services/async/NN.N/``, which wants the token in a header of its own (bulk1.md 1.1, 1.2). With a
+    leading slash it is taken from the host's root.
     ``body`` is bytes, or a file that is streamed. ``read`` gets only answers with a status below 300 (and those in
     ``accepts``); every other answer is raised as the error that ``sfframe.protocol.error_body`` reads from it.
     ``repeatable`` says that sending it twice does no more than sending it once.
@@ -55,11 +58,12 @@ class Call(Generic[T_co]):
     read: Callable[[Reply], T_co]
     repeatable: bool
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS, repr=False)
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS, repr=False)
     body: bytes | Path | None = field(default=None, repr=False)  # may hold a secret or a record: never in a repr
     accepts: frozenset[int] = frozenset()
     job_id: str = ""
     authorised: bool = True
+    service: Service = "data"
 
     @property
     def where(self) -> str:

@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 SAID_CHARACTERS = 2_000  # a query error quotes the query around the fault; a page of HTML says nothing more after this
 
+# Bulk API 1.0 has status 400 and one code for a job that is not there and for one that cannot be made (bulk1.md 8).
+_UNKNOWN_ID = re.compile(r"(?i)invalid (?:job|batch) id\b")
+
 # 401 answers that a new token does not cure: asking for one again and again would lock the user out (bulk2.md 6.1).
 _INCURABLE = ("not valid for use with the REST API", "Connected app is not attached to Agent")
 
@@ -60,6 +63,7 @@ _REMEDY_BY_CODE: dict[str, str] = {
     "FEATURENOTENABLED": "Have the named feature granted to this user (for hardDelete: 'Bulk API Hard Delete').",
     "TXN_SECURITY_METERING_ERROR": "Transaction security took too long: try again, or have this user exempted from it.",
     "UNSUPPORTED_API_VERSION": "Connect with another api_version that this org serves.",
+    "INVALIDVERSION": "Connect with another api_version that this org serves.",
     "GONE": "This API version is retired: connect with a newer api_version.",
     # OAuth (rest.md 2.3)
     "invalid_client_id": "Check the client id (consumer key); a new app can take ten minutes to be known.",
@@ -90,8 +94,8 @@ class Problem:
 
     @property
     def curable_by_login(self) -> bool:
-        """True where the session has ended and a new token may help (bulk2.md 6.1, 6.4)."""
-        ended = self.status == 401 and self.code == "INVALID_SESSION_ID"
+        """True where the session has ended and a new token may help (bulk2.md 6.1, 6.4, bulk1.md 1.2)."""
+        ended = (self.status, self.code) in {(401, "INVALID_SESSION_ID"), (400, "InvalidSessionId")}
         return ended and not any(text in self.message for text in _INCURABLE)
 
 
@@ -117,7 +121,10 @@ def error_for(call: Call[object], reply: Reply) -> ApiError:
     problem = read_problem(reply)
     kind = _class_of(problem)
     what = next(text for base, text in _WHAT if issubclass(kind, base))
-    remedy = _REMEDY_BY_CODE.get(problem.code) or _REMEDY_BY_CLASS.get(kind, "")
+    remedy = next(
+        (_REMEDY_BY_CODE[code] for code in (problem.code, problem.code.upper()) if code in _REMEDY_BY_CODE), ""
+    )
+    remedy = remedy or _REMEDY_BY_CLASS.get(kind, "")
     if problem.status == 410:
         remedy = _REMEDY_BY_CODE["GONE"]
     if 300 <= problem.status < 400:
@@ -153,6 +160,8 @@ def answer(call: Call[T], reply: Reply) -> T:
 
 
 def _class_of(problem: Problem) -> type[ApiError]:
+    if _UNKNOWN_ID.match(problem.message):
+        return NotFound
     if not problem.oauth:
         return class_for(problem.status, problem.code)
     if problem.status >= 500 or problem.code == "server_error":

@@ -51,6 +51,11 @@ def test_an_array_of_one_object_gives_code_message_and_fields():
         (503, "SERVER_UNAVAILABLE", errors.ServerUnavailable),
         (500, "UNKNOWN_EXCEPTION", errors.ServerUnavailable),
         (420, "", errors.ServerUnavailable),
+        (400, "InvalidSessionId", errors.AuthenticationError),
+        (400, "InvalidUser", errors.PermissionDenied),
+        (400, "FeatureNotEnabled", errors.PermissionDenied),
+        (400, "ExceededQuota", errors.LimitExceeded),
+        (400, "InvalidJob", errors.ApiError),
     ],
 )
 def test_the_class_follows_the_code_and_then_the_status(status, code, expected):
@@ -89,6 +94,19 @@ def test_an_xml_error_gives_its_code():
     code, text = "<exceptionCode>InvalidSessionId</exceptionCode>", "<exceptionMessage>a &amp; b</exceptionMessage>"
     body = f"<?xml version='1.0'?><error>{code}{text}</error>"
     assert error_of(400, body).said == "InvalidSessionId: a & b"
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [("InvalidJob", "Invalid job id: 1"), ("InvalidBatch", "Invalid batch id: 1")]
+)
+def test_an_id_that_bulk_1_does_not_know_is_not_found_although_its_status_is_400(code, text):
+    found = error_of(400, f'{{"exceptionCode":"{code}","exceptionMessage":"{text}"}}')
+    assert (type(found), found.error_code, found.said) == (errors.NotFound, code, f"{code}: {text}")
+
+
+def test_a_version_that_bulk_1_does_not_serve_names_the_remedy():
+    found = error_of(400, '{"exceptionCode":"InvalidVersion","exceptionMessage":"Invalid version: 20.0"}')
+    assert found.remedy == "Connect with another api_version that this org serves."
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", "[", '["x"]', "null", "\x00\xff"])
@@ -131,6 +149,7 @@ def test_the_errors_are_picklable_with_all_that_they_know():
         (401, "INVALID_SESSION_ID", "Connected app is not attached to Agent", False),
         (401, "INVALID_OPERATION_WITH_EXPIRED_PASSWORD", "Your password has expired.", False),
         (400, "INVALID_SESSION_ID", "Session expired or invalid", False),
+        (400, "InvalidSessionId", "Invalid session id", True),
     ],
 )
 def test_a_new_token_is_asked_for_only_when_it_can_help(status, code, message, curable):
