@@ -9,7 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from sfframe import orgs
-from sfframe.read import Api, read_soql
+from sfframe.read import read_soql
+from sfframe.read_options import Api
 from sfframe.results import save_frame, text_of, writeable
 
 
