@@ -99,11 +99,16 @@ def _answer(frame: pl.DataFrame) -> pl.DataFrame:
     missing = [name for name in ("sf__Id", "sf__Created", "sf__Error") if name not in frame.columns]
     whole = frame.with_columns(pl.lit(None, pl.String).alias(name) for name in missing)
     whole = whole.with_columns(pl.col("sf__Created").str.to_lowercase() == "true")
-    texts = whole["sf__Error"].drop_nulls().unique()
+    return with_error_parts(whole)
+
+
+def with_error_parts(frame: pl.DataFrame) -> pl.DataFrame:
+    """``sf__Error`` of ``frame`` as the bare message, with ``sf__ErrorCode`` and ``sf__ErrorFields`` beside it."""
+    texts = frame["sf__Error"].drop_nulls().unique()
     if not len(texts):
-        return whole.with_columns(pl.lit(None, ANSWER_SCHEMA[name]).alias(name) for name in _ERROR_PARTS)
-    parsed = whole.join(split_errors(texts), left_on="sf__Error", right_on="text", how="left", maintain_order="left")
-    return parsed.with_columns(pl.col("message").alias("sf__Error"))
+        return frame.with_columns(pl.lit(None, ANSWER_SCHEMA[name]).alias(name) for name in _ERROR_PARTS)
+    parsed = frame.join(split_errors(texts), left_on="sf__Error", right_on="text", how="left", maintain_order="left")
+    return parsed.with_columns(pl.col("message").alias("sf__Error")).drop("message")
 
 
 def split_errors(texts: pl.Series) -> pl.DataFrame:
@@ -134,3 +139,20 @@ def split_errors(texts: pl.Series) -> pl.DataFrame:
         )
         .with_columns(pl.when(pl.col("sf__ErrorFields") != "").then("sf__ErrorFields"))
     )
+
+
+def read_result_file(path: Path, *, delimiter: Delimiter = "COMMA", where: str) -> pl.DataFrame:
+    """One result file by itself, as text under the org's own headers; an empty cell and ``#N/A`` are both null.
+
+    ``sf__Created`` is a boolean; ``sf__Error`` is the bare message, with ``sf__ErrorCode`` and ``sf__ErrorFields``
+    before it. A file without bytes is a frame without columns. Raises ``DecodeError`` for a file that is no CSV.
+    """
+    frame = _read(path, delimiter, where)
+    ours = {name.casefold(): name for name in ("sf__Id", "sf__Created", "sf__Error")}
+    frame = frame.rename({name: ours[name.casefold()] for name in frame.columns if name.casefold() in ours})
+    if "sf__Created" in frame.columns:
+        frame = frame.with_columns(pl.col("sf__Created").str.to_lowercase() == "true")
+    if "sf__Error" in frame.columns:
+        first = [name for name in ("sf__Id", *_ERROR_PARTS, "sf__Error") if name in (*frame.columns, *_ERROR_PARTS)]
+        return with_error_parts(frame).select(*first, pl.all().exclude(first))
+    return frame
