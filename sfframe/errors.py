@@ -64,15 +64,21 @@ class FrameError(UsageError):
 class SoqlSyntaxError(UsageError):
     """The query text cannot be parsed; ``row`` and ``column`` count from 1, ``query`` is the text.
 
-    ``problem`` is the bare reason without position.
+    ``problem`` is the bare reason without position; ``excerpt`` is a window of the query, and a caret below the fault.
     """
 
-    def __init__(self, what: str, *, query: str = "", row: int = 1, column: int = 1, problem: str = "") -> None:
+    def __init__(
+        self, what: str, *, query: str = "", row: int = 1, column: int = 1, problem: str = "", excerpt: str = ""
+    ) -> None:
         super().__init__(what, where=f"SOQL row {row}, column {column}")
         self.query = query
         self.row = row
         self.column = column
         self.problem = problem or what
+        self.excerpt = excerpt
+
+    def __str__(self) -> str:
+        return "\n".join(part for part in (super().__str__(), self.excerpt) if part)
 
 
 class ContractError(SfframeError):

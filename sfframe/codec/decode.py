@@ -14,11 +14,14 @@ Readers = dict[str, tuple[pl.DataType, Transform]]
 
 
 def readers_of(shape: Shape, *, decimals: bool, split: bool) -> Readers:
-    """The type of each column and the way from its text to it."""
+    """The type of each column and the way from its text to it; a nested column comes typed, and only has its type."""
     return {column.name: _reader(column, decimals, split) for column in shape.columns}
 
 
 def _reader(column: ShapeColumn, decimals: bool, split: bool) -> tuple[pl.DataType, Transform]:
+    if column.parts:
+        members = pl.Struct({part.name: _reader(part, decimals, split)[0] for part in column.parts})
+        return pl.List(members) if column.type == "children" else members, as_is
     rule, field = rule_for(column.type), column.field
     if decimals and rule is NUMBER and field is not None and column.stored and field.precision:
         return pl.Decimal(field.precision, field.scale), decimal_reader(field.precision, field.scale)

@@ -3,48 +3,160 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
-from sfframe.codec.decode import NUL, readers_of, schema_of, typed_page
+from sfframe.codec.decode import NUL, Readers, readers_of, schema_of, typed_page
 from sfframe.codec.layout import Shape, ShapeColumn
-from sfframe.errors import DecodeError
+from sfframe.errors import DecodeError, IncompleteAnswer
+
+# The bodies of the pages that ``nextRecordsUrl`` of a child list names, to the last.
+More = Callable[[str], Iterable[bytes]]
+
+_ATTRIBUTES = pl.Struct({"type": pl.String, "url": pl.String})
+
+
+def no_more(next_path: str) -> Iterable[bytes]:
+    """For queries without sub-queries: nothing has further pages."""
+    raise IncompleteAnswer(
+        "a list of children has further pages, and none of them can be had here", where=next_path.partition("?")[0]
+    )
 
 
 def read_rest(
-    bodies: Iterable[bytes], shape: Shape, *, decimals: bool = False, split_multipicklists: bool = False
+    bodies: Iterable[bytes],
+    shape: Shape,
+    *,
+    decimals: bool = False,
+    split_multipicklists: bool = False,
+    more: More = no_more,
 ) -> pl.DataFrame:
     """The JSON pages of a REST query, in order, as one frame with the columns of ``shape``.
 
-    Parents' fields become dotted columns, null where there is no parent; addresses and locations are structs. For
-    ``SELECT COUNT()`` the frame has the one number. The options and errors are those of ``read_bulk``.
+    Parents' fields become dotted columns, null where there is no parent; addresses and locations are structs. Children
+    are a list of structs, empty where there are none; ``more`` gives the further pages of a long one. For
+    ``SELECT COUNT()`` the frame has the one number. The options and errors are those of ``read_bulk``, and
+    ``IncompleteAnswer`` where a child list has not as many records as the org says.
     """
-    readers = readers_of(shape, decimals=decimals, split=split_multipicklists)
-    frames = [pl.DataFrame(schema=schema_of(shape, readers))]
+    reader = PageReader(shape, decimals=decimals, split_multipicklists=split_multipicklists, more=more)
+    frames = [reader.empty]
     row = 0
     for body in bodies:
-        page = _read_json(body, shape, row)
+        frames.append(reader.read(body, first_row=row))
+        row += frames[-1].height
         if shape.count_only:
-            return page.select(pl.col("totalSize").alias(shape.names[0]))
-        text = _flattened(page["records"][0], body, shape)
-        frames.append(typed_page(text, shape, readers, first_row=row))
-        row += text.height
+            return frames[-1]
     return pl.concat(frames)
 
 
-def _read_json(body: bytes, shape: Shape, row: int) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class PageReader:
+    """Reads one page after the other to typed frames; safe to share by threads."""
+
+    shape: Shape
+    decimals: bool = False
+    split_multipicklists: bool = False
+    more: More = no_more
+
+    @property
+    def empty(self) -> pl.DataFrame:
+        """No rows, but the columns and types that every page has."""
+        return pl.DataFrame(schema=schema_of(self.shape, self._readers(self.shape)))
+
+    def read(self, body: bytes, *, first_row: int = 0) -> pl.DataFrame:
+        """The rows of one page. ``first_row`` is the number of its first row in the whole answer, for messages."""
+        page = _parsed(body, {"totalSize": pl.Int64, "records": pl.List(_record_type(self.shape.columns))}, first_row)
+        if self.shape.count_only:
+            return page.select(pl.col("totalSize").alias(self.shape.names[0]))
+        return self._typed(page["records"].explode(keep_nulls=False, empty_as_null=False), body, self.shape, first_row)
+
+    def _readers(self, shape: Shape) -> Readers:
+        return readers_of(shape, decimals=self.decimals, split=self.split_multipicklists)
+
+    def _typed(self, records: pl.Series, body: bytes, shape: Shape, first_row: int) -> pl.DataFrame:
+        """Records as they were parsed -> a frame with the shape's columns."""
+        found = records.rename("record").to_frame()
+        text = found.select(_value(column).alias(column.name) for column in shape.columns)
+        for column in shape.columns:
+            if text.height and not column.only_for and text[column.name].null_count() == text.height:
+                _check_key(column, body)
+        if b"\\u0000" in body:
+            text = text.with_columns(pl.col(pl.String).str.replace_all(NUL, "", literal=True))
+        nested = [self._nested(column, text[column.name], body, first_row) for column in shape.columns if column.parts]
+        return typed_page(text.with_columns(nested), shape, self._readers(shape), first_row=first_row)
+
+    def _nested(self, column: ShapeColumn, values: pl.Series, body: bytes, first_row: int) -> pl.Series:
+        if column.type == "children":
+            return self._children(column, values, body, first_row)
+        typed = self._members(column, values, body, pl.int_range(len(values), eager=True) + first_row)
+        return typed.select(pl.when(values.is_not_null()).then(pl.struct(pl.all())).alias(column.name)).to_series()
+
+    def _children(self, column: ShapeColumn, values: pl.Series, body: bytes, first_row: int) -> pl.Series:
+        """Child lists -> lists of typed structs. A list with further pages is completed before it is counted."""
+        lists = values.struct.unnest().with_row_index("row")
+        children = lists.select("row", "records").explode("records", keep_nulls=False, empty_as_null=False)
+        longer = lists.filter(pl.col("done").not_())
+        if longer.height:
+            further = [
+                self._further(column, row, path) for row, path in longer.select("row", "nextRecordsUrl").iter_rows()
+            ]  # one turn for each list with further pages, each of which is a call of its own
+            # All of them carry keys of their own, so that a missing one is looked for on every page.
+            body = b"".join([body, *(one for _, bodies in further for one in bodies)])
+            children = pl.concat([children, *(frame for frame, _ in further)]).sort("row", maintain_order=True)
+        self._check_counts(column, lists, children, first_row)
+        typed = self._members(column, children["records"], body, children["row"] + first_row)
+        lengths = lists.select("row").join(children.group_by("row").len(), on="row", how="left", maintain_order="left")
+        ends = lengths["len"].fill_null(0).cast(pl.Int64).cum_sum()
+        offsets = pl.concat([pl.Series([0], dtype=pl.Int64), ends]).to_arrow()
+        nested = pa.LargeListArray.from_arrays(offsets, typed.to_struct().to_arrow())
+        return pl.Series(column.name, nested, dtype=pl.List(pl.Struct(typed.schema)))
+
+    def _further(self, column: ShapeColumn, row: int, path: str | None) -> tuple[pl.DataFrame, list[bytes]]:
+        """The children of one row that did not fit into its page."""
+        bodies = list(self.more(path or ""))
+        record = _record_type(column.parts)
+        pages = [_parsed(one, {"records": pl.List(record)}, row).explode("records") for one in bodies]
+        records = pl.concat([pl.DataFrame(schema={"records": record}), *pages])
+        return records.select(pl.lit(row, pl.get_index_type()).alias("row"), "records"), bodies
+
+    def _check_counts(self, column: ShapeColumn, lists: pl.DataFrame, children: pl.DataFrame, first_row: int) -> None:
+        counted = lists.join(children.group_by("row").len(), on="row", how="left", maintain_order="left")
+        wrong = counted.filter(pl.col("len").fill_null(0) != pl.col("totalSize").fill_null(0))
+        if wrong.height:
+            row, said, found = wrong.select("row", "totalSize", pl.col("len").fill_null(0)).row(0)
+            raise IncompleteAnswer(
+                f"the list has {found:,} records, and the org says that there are {said or 0:,}",
+                where=f"column {column.name}, row {first_row + row}",
+                remedy="The records changed while they were read: run it again.",
+            )
+
+    def _members(self, column: ShapeColumn, records: pl.Series, body: bytes, rows: pl.Series) -> pl.DataFrame:
+        """The records of a nested column as a typed frame; ``rows`` says which row of the answer each belongs to."""
+        try:
+            return self._typed(records, body, Shape(column.parts), 0)
+        except DecodeError as problem:
+            if problem.row < 0:
+                raise
+            row = int(rows[problem.row])
+            name = f"{column.name}.{problem.column}"
+            raise DecodeError(
+                problem.what,
+                where=f"column {name}, row {row}",
+                remedy=problem.remedy,
+                row=row,
+                column=name,
+                text=problem.text,
+            ) from None
+
+
+def _parsed(body: bytes, schema: dict[str, pl.DataType | type[pl.DataType]], row: int) -> pl.DataFrame:
     """One page. All plain values are read as text, so that one way of reading serves both APIs."""
-    tree: dict[str, Any] = {}
-    for column in shape.columns:
-        branch = tree
-        for key in column.keys[:-1]:
-            branch = branch.setdefault(key, {})
-        branch[column.keys[-1]] = column.dtype if isinstance(column.dtype, pl.Struct) else pl.String()
-    records = pl.List(_struct(tree))
     try:
-        return pl.read_json(io.BytesIO(body), schema={"totalSize": pl.Int64, "records": records})
+        return pl.read_json(io.BytesIO(body), schema=schema)
     except pl.exceptions.PolarsError as error:
         raise DecodeError(
             f"the page cannot be read: {error}",
@@ -54,27 +166,50 @@ def _read_json(body: bytes, shape: Shape, row: int) -> pl.DataFrame:
         ) from error
 
 
+def _record_type(columns: Iterable[ShapeColumn]) -> pl.Struct:
+    """What to look for in a record: the keys of all columns, as a tree."""
+    tree: dict[str, Any] = {}
+    for column in columns:
+        branch = tree
+        for key in column.keys[:-1]:
+            branch = branch.setdefault(key, {})
+        branch[column.keys[-1]] = _parsed_type(column)
+    return _struct(tree)
+
+
+def _parsed_type(column: ShapeColumn) -> pl.DataType:
+    if column.type == "children":
+        page = {"totalSize": pl.Int64(), "done": pl.Boolean(), "nextRecordsUrl": pl.String()}
+        return pl.Struct({**page, "records": pl.List(_record_type(column.parts))})
+    if column.type == "branches":
+        return _record_type(column.parts)
+    if column.type == "object_type":
+        return _ATTRIBUTES
+    return column.dtype if isinstance(column.dtype, pl.Struct) else pl.String()
+
+
 def _struct(tree: dict[str, Any]) -> pl.Struct:
     return pl.Struct({key: _struct(value) if isinstance(value, dict) else value for key, value in tree.items()})
 
 
-def _flattened(records: pl.Series | None, body: bytes, shape: Shape) -> pl.DataFrame:
-    """Records -> a text frame with the shape's columns; structs of compound fields stay."""
-    if records is None or not len(records):
-        return pl.DataFrame(schema={c.name: c.dtype if c.dtype.is_nested() else pl.String for c in shape.columns})
-    columns = []
-    for column in shape.columns:
-        value = pl.col("record")
-        for key in column.keys:
-            value = value.struct.field(key)
-        columns.append(value.alias(column.name))
-    text = pl.DataFrame({"record": records}).select(columns)
-    for column in shape.columns:
-        if text[column.name].null_count() == text.height:
-            _check_key(column, body)
-    if b"\\u0000" in body:
-        text = text.with_columns(pl.col(pl.String).str.replace_all(NUL, "", literal=True))
-    return text
+def _value(column: ShapeColumn) -> pl.Expr:
+    """Where a column's value stands in a record."""
+    value = pl.col("record")
+    for key in column.keys:
+        value = value.struct.field(key)
+    if column.type == "object_type":
+        return _object_type(value)
+    if column.only_for:
+        kind = _object_type(pl.col("record").struct.field("attributes"))
+        return pl.when(kind == column.only_for).then(value)
+    return value
+
+
+def _object_type(attributes: pl.Expr) -> pl.Expr:
+    """The record's own object: a parent of several objects calls itself Name, its address tells (rest.md 5)."""
+    return pl.coalesce(
+        attributes.struct.field("url").str.extract(r"/sobjects/([^/]+)/"), attributes.struct.field("type")
+    )
 
 
 def _check_key(column: ShapeColumn, body: bytes) -> None:

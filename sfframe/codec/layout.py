@@ -31,6 +31,11 @@ class ShapeColumn:
     ``name`` is the column of the frame (``Account.Name``), ``keys`` the way to the value in a JSON record
     (("Account", "Name")). ``type`` is the describe's field type. ``field`` is None, and ``stored`` False, where the
     value is worked out by the org: aggregates, date functions, formatted text.
+
+    Some types are not the describe's. ``children`` is a sub-query: a list of structs, one for each child record.
+    ``branches`` is a TYPEOF: a struct, null where no branch fits. Both have their members in ``parts``, whose keys
+    start at the child or parent record. A part of a TYPEOF may stand ``only_for`` records of one object;
+    ``object_type`` is the type of the part that names that object.
     """
 
     name: str
@@ -38,6 +43,8 @@ class ShapeColumn:
     type: str
     dtype: pl.DataType
     field: Field | None = None
+    parts: tuple[ShapeColumn, ...] = ()
+    only_for: str = ""
 
     @property
     def stored(self) -> bool:

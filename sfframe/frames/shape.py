@@ -64,6 +64,13 @@ def shape(query: Query, sobject: SObject, describe: Describe) -> Shape:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise UsageError(f"{twice} is selected twice", where="SELECT", remedy="Leave one of them out.")
+    for column in columns:
+        if column.type == "branches" and any(one.name.startswith(f"{column.name}.") for one in columns):
+            raise UsageError(
+                f"fields of {column.name} are selected beside its TYPEOF",
+                where="SELECT",
+                remedy="Name them in its branches.",
+            )
     keys = [column.keys for column in columns]
     same = next((column for column in columns if keys.count(column.keys) > 1), None)
     if same:
@@ -139,7 +146,7 @@ class _Reader:
             target = self._describe(name)
             reader = _Reader(self._query, target, self._describe)
             for path in paths:
-                found, field = reader._field(path.parts)  # noqa: SLF001  # a reader of its own kind
+                found, field = reader._field(path.parts)  # a reader of its own kind
                 parts.append(_leaf(".".join(found), found, field.type, field, only_for=target.name))
         for path in item.otherwise:
             field = self._name_field(reference, path.parts[-1]) or self._unknown("Name", path.parts)
@@ -180,8 +187,11 @@ class _Reader:
             return (*self._starts[parts[0].casefold()], *parts[1:])
         return parts
 
-    def _reference(self, typed: Sequence[str]) -> tuple[tuple[str, ...], Field]:
-        """A path of relationships -> its parts in the describe's spelling, and the reference at its end."""
+    def _reference(self, typed: Sequence[str], behind: str = "") -> tuple[tuple[str, ...], Field]:
+        """A path of relationships -> its parts in the describe's spelling, and the reference at its end.
+
+        ``behind`` is what stands behind it in the query, for messages.
+        """
         names: list[str] = []
         objects: Iterator[SObject] = iter((self._sobject,))
         described = self._sobject.name
@@ -190,7 +200,9 @@ class _Reader:
             reference = next((found for one in objects if (found := one.relationship(part))), None)
             if reference is None:
                 raise UsageError(
-                    f"{described} has no parent called {part!r}", where=".".join(typed), remedy=self._near(part)
+                    f"{described} has no parent called {part!r}",
+                    where=".".join(typed) + behind,
+                    remedy=self._near(part),
                 )
             names.append(reference.relationship_name or part)
             described = " or ".join(reference.reference_to)
@@ -205,7 +217,7 @@ class _Reader:
         if len(parts) == 1:
             own = self._sobject.field(parts[0]) or self._unknown(self._sobject.name, typed, self._near(parts[0]))
             return (own.name,), own
-        names, reference = self._reference(parts[:-1])
+        names, reference = self._reference(parts[:-1], f".{parts[-1]}")
         found = self._name_field(reference, parts[-1])
         field = found or self._unknown(" or ".join(reference.reference_to), typed)
         return (*names, field.name), field
@@ -266,6 +278,8 @@ def _told_apart(parts: list[ShapeColumn]) -> list[ShapeColumn]:
         one.name for one in parts for other in parts if one.name == other.name and one.type != other.type
     }  # also a branch's own field Type, beside the name of the object
     for one in parts:
+        if one.name == "Type" and "Type" in told and not one.only_for:
+            continue  # ELSE names the object's name, which is there already
         if one.name in clashes and one.only_for:
             name = f"{one.only_for}.{one.name}"
             told[name] = ShapeColumn(name, one.keys, one.type, one.dtype, one.field, only_for=one.only_for)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from sfframe.protocol.call import Call, Reply
 from sfframe.protocol.json_body import JsonObject, flag, number, objects, read_object, required_text, text
-from sfframe.schema import Field, PicklistValue, SObject
+from sfframe.schema import ChildRelationship, Field, PicklistValue, RecordType, SObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,32 @@ def read_sobject(source: JsonObject) -> SObject:
         updateable=flag(source, "updateable"),
         deletable=flag(source, "deletable"),
         queryable=flag(source, "queryable"),
+        label_plural=text(source, "labelPlural"),
+        child_relationships=tuple(_read_child(one) for one in objects(source.get("childRelationships"))),
+        record_types=tuple(_read_record_type(one) for one in objects(source.get("recordTypeInfos"))),
+    )
+
+
+def _read_child(source: JsonObject) -> ChildRelationship:
+    return ChildRelationship(
+        name=text(source, "relationshipName") or None,
+        child=required_text(source, "childSObject"),
+        field=text(source, "field"),
+        cascade_delete=flag(source, "cascadeDelete"),
+        restricted_delete=flag(source, "restrictedDelete"),
+    )
+
+
+def _read_record_type(source: JsonObject) -> RecordType:
+    name = text(source, "name")
+    return RecordType(
+        id=text(source, "recordTypeId"),
+        developer_name=text(source, "developerName") or name,  # versions before 44 or so have the label only
+        name=name,
+        active=flag(source, "active", absent=True),
+        available=flag(source, "available"),
+        default=flag(source, "defaultRecordTypeMapping"),
+        master=flag(source, "master"),
     )
 
 

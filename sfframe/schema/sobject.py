@@ -73,6 +73,33 @@ class Field:
         return self.external_id or self.id_lookup or self.type == "id"
 
 
+@dataclass(frozen=True, slots=True)
+class ChildRelationship:
+    """Records of ``child`` that refer to this object by their ``field``.
+
+    ``name`` is what a sub-query calls them, None where they cannot be queried so (rest.md 6.3).
+    """
+
+    name: str | None
+    child: str
+    field: str
+    cascade_delete: bool = False
+    restricted_delete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordType:
+    """One record type; ``developer_name`` is its API name, ``default`` the one that new records of this user get."""
+
+    id: str
+    developer_name: str
+    name: str
+    active: bool = True
+    available: bool = True
+    default: bool = False
+    master: bool = False
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class SObject:
     """One object of the org. Fields are in the describe's order; names are found without case."""
@@ -86,6 +113,9 @@ class SObject:
     updateable: bool = True
     deletable: bool = True
     queryable: bool = True
+    label_plural: str = ""
+    child_relationships: tuple[ChildRelationship, ...] = ()
+    record_types: tuple[RecordType, ...] = ()
     _by_name: dict[str, Field] = field(init=False, repr=False, compare=False, hash=False)
     _by_relationship: dict[str, Field] = field(init=False, repr=False, compare=False, hash=False)
 
@@ -108,6 +138,11 @@ class SObject:
     def relationship(self, name: str) -> Field | None:
         """The reference field whose parent is called ``name`` (``Account`` gives AccountId), or None."""
         return self._by_relationship.get(name.casefold())
+
+    def child_relationship(self, name: str) -> ChildRelationship | None:
+        """The child relationship of that name (``Contacts``), whatever its case, or None."""
+        wanted = name.casefold()
+        return next((one for one in self.child_relationships if one.name and one.name.casefold() == wanted), None)
 
     def near(self, name: str) -> list[str]:
         """Up to three field names that a person may have meant by ``name``, the nearest first."""

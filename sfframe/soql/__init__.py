@@ -1,5 +1,6 @@
 """The query language SOQL: text to a tree that knows its positions, and back to text."""
 
+from sfframe.soql.binding import bind, literal
 from sfframe.soql.parser import parse
 from sfframe.soql.position import at, excerpt, offset_of
 from sfframe.soql.text import condition_text, expression_text, string_text, to_text, value_text
@@ -40,9 +41,11 @@ __all__ = [
     "TypeOf",
     "Value",
     "at",
+    "bind",
     "condition_text",
     "excerpt",
     "expression_text",
+    "literal",
     "offset_of",
     "parse",
     "string_text",

@@ -43,8 +43,8 @@ _COMPARISONS = frozenset(["=", "!=", "<>", "<", "<=", ">", ">="])
 _BOUNDS = {kind.DATETIME: "datetime", kind.DATE: "date", kind.TIME: "time", kind.NUMBER: "number"}
 
 
-def parse(text: str) -> Query:
-    """The tree of a SOQL statement.
+def parse(text: str, *, star: bool = False) -> Query:
+    """The tree of a SOQL statement. With ``star`` it may say ``SELECT *``, which no org understands.
 
     Raises ``SoqlSyntaxError`` with the row and the column of the first character that cannot be understood. Whether
     the objects and fields exist is not asked here.
@@ -54,7 +54,7 @@ def parse(text: str) -> Query:
     """
     if len(text) > MAX_LENGTH:
         raise syntax_error(text, 0, "SOQL statements can not be longer than 100000 characters")
-    parser = _Parser(text)
+    parser = _Parser(text, star=star)
     query = parser.query()
     parser.finish()
     return query
@@ -65,9 +65,9 @@ class _Parser:
 
     __slots__ = ("depth", "index", "kinds", "starts", "text", "texts", "tokens", "words")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, star: bool) -> None:
         self.text = text
-        self.tokens = tokenize(text)
+        self.tokens = tokenize(text, star=star)
         self.kinds = self.tokens.kinds
         self.texts = self.tokens.texts
         self.starts = self.tokens.starts
@@ -175,6 +175,8 @@ class _Parser:
             inner = self.query()
             self.expect(")")
             return SubQuery(inner, self.starts[index])
+        if self.accept("*"):
+            return FieldsOf("*", self.starts[index])
         if self.words[index] == "FROM":
             raise self.unexpected()
         after = self.words[index + 1] if self.kinds[index] != kind.END else ""

@@ -114,7 +114,7 @@ def _select_item(item: Selected | FieldsOf | TypeOf | SubQuery) -> str:
         text = expression_text(item.expr)
         return text if item.alias is None else f"{text} {item.alias}"
     if isinstance(item, FieldsOf):
-        return f"FIELDS({item.group})"
+        return "*" if item.group == "*" else f"FIELDS({item.group})"
     if isinstance(item, SubQuery):
         return f"({to_text(item.query)})"
     parts = ["TYPEOF", item.relationship.text]

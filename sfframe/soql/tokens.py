@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from sfframe.errors import SoqlSyntaxError
-from sfframe.soql.position import at
+from sfframe.soql.position import at, excerpt
 
 # Kinds of tokens: the numbers of the groups below. Frequent kinds come first where the order does not matter.
 WORD, SYMBOL, STRING, DATETIME, DATE, TIME, MONEY, NUMBER, BIND, END = range(1, 11)
@@ -25,6 +25,8 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
+# The star is no SOQL (rest.md 13.1): the client writes the fields out in its place.
+_TOKEN_OR_STAR = re.compile(_TOKEN.pattern.replace("[=<>(),]", "[=<>(),*]", 1), _TOKEN.flags)
 _BLANKS = re.compile(r"\s*", re.ASCII)
 
 # rest.md 13.2; the letters may be upper case too.
@@ -47,16 +49,17 @@ def syntax_error(query: str, offset: int, problem: str) -> SoqlSyntaxError:
     """The error that points at ``offset``."""
     row, column = at(query, offset)
     what = f"The query cannot be parsed: {problem}"
-    return SoqlSyntaxError(what, query=query, row=row, column=column, problem=problem)
+    shown = excerpt(query, offset).rpartition("\n")[0]
+    return SoqlSyntaxError(what, query=query, row=row, column=column, problem=problem, excerpt=shown)
 
 
-def tokenize(query: str) -> Tokens:
-    """The tokens of ``query``; a character that starts none is a syntax error."""
+def tokenize(query: str, *, star: bool = False) -> Tokens:
+    """The tokens of ``query``; a character that starts none is a syntax error, and so is ``*`` without ``star``."""
     kinds: list[int] = []
     texts: list[str] = []
     starts: list[int] = []
     position = 0
-    match = _TOKEN.match
+    match = (_TOKEN_OR_STAR if star else _TOKEN).match
     while (found := match(query, position)) is not None:
         kind: int = found.lastindex  # type: ignore[assignment]  # one group always takes part
         kinds.append(kind)

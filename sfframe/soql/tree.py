@@ -55,9 +55,9 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class FieldsOf:
-    """``FIELDS(ALL | STANDARD | CUSTOM)``."""
+    """``FIELDS(ALL | STANDARD | CUSTOM)``; ``*`` is the star, which only ``parse(..., star=True)`` takes."""
 
-    group: OneOf["ALL", "STANDARD", "CUSTOM"]
+    group: OneOf["ALL", "STANDARD", "CUSTOM", "*"]
     at: int = 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sfframe.errors import NotFound
-from sfframe.schema.sobject import Field, PicklistValue, SObject
+from sfframe.schema.sobject import ChildRelationship, Field, PicklistValue, SObject
 
 
 def field(name: str, field_type: str = "string", length: int = 0, **facts) -> Field:
@@ -58,6 +58,10 @@ ACCOUNT = SObject(
         field("Birth__c", "date", updateable=False),
         readonly("CreatedDate", "datetime", nillable=False),
     ),
+    child_relationships=(
+        ChildRelationship("Contacts", "Contact", "AccountId"),
+        ChildRelationship(None, "AccountFeed", "ParentId", cascade_delete=True),
+    ),
 )  # fmt: skip
 
 USER = SObject(
@@ -83,7 +87,14 @@ CONTACT = SObject(
     ),
 )
 
-OBJECTS = {one.name: one for one in (ACCOUNT, USER, CONTACT)}
+GROUP = SObject(
+    "Group",
+    "Group",
+    "00G",
+    (readonly("Id", "id", id_lookup=True), field("Name", length=40), field("Type", "picklist", 40)),
+)
+
+OBJECTS = {one.name: one for one in (ACCOUNT, USER, CONTACT, GROUP)}
 
 
 def describe(name: str) -> SObject:

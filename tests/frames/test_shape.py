@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from sfframe.codec.types import ADDRESS
 from sfframe.errors import UsageError
 from sfframe.frames.shape import shape
 from sfframe.soql import parse
@@ -97,8 +98,38 @@ def test_functions_on_single_fields():
     ]
 
 
+def test_children_are_lists_of_structs_with_types_of_their_own():
+    inner = "SELECT Contact.LastName, Account.AnnualRevenue, MailingAddress FROM Account.contacts"
+    assert schema(f"SELECT Name, ({inner}) FROM Account")["Contacts"] == pl.List(
+        pl.Struct({"LastName": pl.String, "Account.AnnualRevenue": pl.Float64, "MailingAddress": ADDRESS})
+    )
+
+
+def test_a_typeof_is_a_struct_with_the_objects_name_and_the_fields_of_all_branches():
+    query = "SELECT TYPEOF Owner WHEN User THEN Id, Username WHEN Group THEN Id, Type ELSE Name, Type END FROM Contact"
+    [owner] = shape(parse(query), CONTACT, describe).columns
+    assert [(one.name, one.type, one.only_for) for one in owner.parts] == [
+        ("Type", "object_type", ""),
+        ("Id", "id", ""),
+        ("Username", "string", "User"),
+        ("Group.Type", "picklist", "Group"),
+        ("Name", "string", ""),
+    ]
+    assert owner.dtype == pl.Struct(dict.fromkeys(["Type", "Id", "Username", "Group.Type", "Name"], pl.String))
+
+
+def test_parents_of_several_objects_have_the_fields_of_name():
+    assert columns("SELECT Owner.Type, Owner.Name, Owner.Email FROM Contact", CONTACT) == [
+        ("Owner.Type", ("Owner", "Type"), "string"),
+        ("Owner.Name", ("Owner", "Name"), "string"),
+        ("Owner.Email", ("Owner", "Email"), "email"),
+    ]
+
+
 def test_groups_of_fields_come_from_the_describe():
     assert [one[0] for one in columns("SELECT FIELDS(ALL) FROM Account LIMIT 200")] == [one.name for one in ACCOUNT]
+    every = [one.name for one in ACCOUNT if one.name not in {"BillingAddress", "Logo__c"}]
+    assert [one.name for one in shape(parse("SELECT * FROM Account", star=True), ACCOUNT, describe).columns] == every
 
 
 @pytest.mark.parametrize(
@@ -116,17 +147,28 @@ def test_groups_of_fields_come_from_the_describe():
             "SELECT Owner.Shoe FROM Account",
             "Owner.Shoe: User has no field 'Shoe' that this user can see\nCheck the name and the user's permissions.",
         ),
+        (
+            "SELECT Parent.Name, Owner.Username, Name FROM Account GROUP BY Parent.Name, Owner.Username, Name",
+            (
+                "SELECT Parent.Name: the org answers two columns under the name 'Name'\n"
+                "Give it an alias: Parent.Name ParentName."
+            ),
+        ),
+        (
+            "SELECT Owner.Username, TYPEOF Owner WHEN User THEN Id END FROM Contact",
+            "SELECT: fields of Owner are selected beside its TYPEOF\nName them in its branches.",
+        ),
         ("SELECT Name, NAME FROM Account", "SELECT: Name is selected twice\nLeave one of them out."),
         (
-            "SELECT Name, (SELECT Id FROM Contacts) FROM Account",
+            "SELECT Name, (SELECT Id FROM Contakts) FROM Account",
             (
-                "SELECT: child sub-queries and TYPEOF do not answer columns\n"
-                "Query the other object by itself, and join the two frames."
+                "FROM Contakts: Account has no children called 'Contakts'\n"
+                "describe('Account').child_relationships lists their names."
             ),
         ),
     ],
 )
 def test_what_has_no_column_is_refused(query, message):
     with pytest.raises(UsageError) as raised:
-        shape(parse(query), ACCOUNT, describe)
+        shape(parse(query), CONTACT if query.endswith("Contact") else ACCOUNT, describe)
     assert str(raised.value) == message
