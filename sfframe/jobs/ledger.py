@@ -228,6 +228,15 @@ class Ledger:
             self._check_mine(changed.rowcount, run_id, number, "the promise that was found")
         return promised
 
+    def withdraw_call(self, run_id: str, number: int, promised: str) -> None:
+        """Takes the promise of that time back: it is certain that the org did nothing of the call."""
+        with self._changing() as database:
+            changed = database.execute(
+                "UPDATE part SET stage = 'planned', promised = '' WHERE run_id = ? AND number = ? AND promised = ?",
+                (run_id, number, promised),
+            )
+            self._check_mine(changed.rowcount, run_id, number, "the promise that was made")
+
     def note_batch(self, run_id: str, number: int, job_id: str, batch_id: str) -> None:
         """Notes the batch that holds the part's rows (Bulk 1.0)."""
         self._update(run_id, number, job_id, "stage = 'uploaded', batch_id = ?", batch_id)

@@ -6,8 +6,8 @@ import contextlib
 import os
 import random
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -68,19 +68,26 @@ def check_cancel(cancel: Event | None, *, where: str, job_id: str = "") -> None:
         )
 
 
-def _fetched(wire: Wire, call: Call[object], target: Path, cancel: Event | None) -> Mapping[str, str]:
+@contextmanager
+def written_whole(target: Path) -> Iterator[BinaryIO]:
+    """A new file that has its name only when it is whole and on the disk; readable by its owner only."""
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     try:
-        with wire.stream(call, cancel=cancel) as answer, _owner_only(partial) as file:
-            for piece in answer.chunks():
-                check_cancel(cancel, where=call.where, job_id=call.job_id)
-                file.write(piece)
+        with _owner_only(partial) as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())  # the ledger will say that it is here
         partial.replace(target)
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def _fetched(wire: Wire, call: Call[object], target: Path, cancel: Event | None) -> Mapping[str, str]:
+    with written_whole(target) as file, wire.stream(call, cancel=cancel) as answer:
+        for piece in answer.chunks():
+            check_cancel(cancel, where=call.where, job_id=call.job_id)
+            file.write(piece)
     return answer.headers
 
 

@@ -210,6 +210,17 @@ def test_a_collections_call_is_promised_by_one_process_only(tmp_path):
             ledger.promise_call(RUN.run_id, 0)
 
 
+def test_a_promise_is_taken_back_by_who_made_it(tmp_path):
+    part = Part(0, tmp_path / "p.csv", 0, 3, 9)
+    with opened(tmp_path) as ledger:
+        ledger.begin(RUN, [part])
+        first = ledger.promise_call(RUN.run_id, 0)
+        with pytest.raises(LedgerError, match="not carried by the promise"):
+            ledger.withdraw_call(RUN.run_id, 0, "another time")
+        ledger.withdraw_call(RUN.run_id, 0, first)
+        assert ledger.part_state(RUN.run_id, 0) == PartState(part)
+
+
 def test_a_batch_and_its_answer_in_order_are_kept(tmp_path):
     part, answer = Part(0, tmp_path / "p.csv", 0, 3, 9), tmp_path / "p.result.csv"
     answer.touch()
