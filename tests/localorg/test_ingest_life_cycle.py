@@ -125,8 +125,10 @@ def test_all_jobs_are_forgotten_when_an_org_is_reset() -> None:
         with pytest.raises(ServiceError, match="does not exist"):
             org.info(job)
         with org.store.cursor() as cursor:
-            tables = cursor.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'jobs'").fetchall()
-        assert sorted(tables) == [("ingest",), ("unprocessed",)]
+            tables = cursor.execute(
+                "SELECT table_name, estimated_size FROM duckdb_tables() WHERE schema_name = 'jobs' ORDER BY 1"
+            ).fetchall()
+        assert tables == [(name, 0) for name in ("bulk1", "bulk1_batches", "ingest", "queries", "unprocessed")]
 
 
 _KILLED = """

@@ -18,20 +18,18 @@ async def jobs(request: Request) -> Response:
     service, version = services_of(request).bulk_query, request.path_params["version"]
     if request.method == "POST":
         return JsonAnswer(await run_in_threadpool(service.create, await json_body(request), version))
-    parameters = request.query_params
-    listed = service.list_jobs(version, job_type=parameters.get("jobType"), locator=parameters.get("queryLocator"))
-    return JsonAnswer(listed)
+    return JsonAnswer(await run_in_threadpool(service.list_jobs, version, request.query_params))
 
 
 async def job(request: Request) -> Response:
     """Look at a job, abort it or delete it."""
     service, job_id = services_of(request).bulk_query, request.path_params["job_id"]
     if request.method == "PATCH":
-        return JsonAnswer(service.abort(job_id, await json_body(request)))
+        return JsonAnswer(await run_in_threadpool(service.abort, job_id, await json_body(request)))
     if request.method == "DELETE":
         await run_in_threadpool(service.delete, job_id)
         return Response(status_code=204)
-    return JsonAnswer(service.info(job_id))
+    return JsonAnswer(await run_in_threadpool(service.info, job_id))
 
 
 def part(request: Request) -> Response:

@@ -27,11 +27,7 @@ async def jobs(request: Request) -> Response:
     """Create a job, from JSON or from JSON and data in a multipart body, or list the jobs."""
     service, version = _service(request), request.path_params["version"]
     if request.method == "GET":
-        asked = request.query_params
-        listed = await run_in_threadpool(
-            service.list_jobs, version, job_type=asked.get("jobType"), locator=asked.get("queryLocator")
-        )
-        return JsonAnswer(listed)
+        return JsonAnswer(await run_in_threadpool(service.list_jobs, version, request.query_params))
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         body, content = _parts(request.headers["content-type"], await request.body())
         return JsonAnswer(await run_in_threadpool(service.create_with_content, version, body, content))

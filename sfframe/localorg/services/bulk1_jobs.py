@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, fields
-from typing import Any, Generic, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import duckdb
+
+from sfframe.localorg.services.job_table import JobTable
+from sfframe.localorg.services.jobs import stamp
 
 JobOperation = Literal["insert", "update", "upsert", "delete", "hardDelete", "query", "queryAll"]
 QUERIES = ("query", "queryAll")
@@ -70,47 +73,7 @@ class Batch:
     result_id: str | None = None
 
 
-_Record = TypeVar("_Record", Job, Batch)
-
-
-class _Table(Generic[_Record]):
-    """Frozen dataclasses as rows; every one has an ``id``."""
-
-    def __init__(self, name: str, kind: type[_Record], columns: str) -> None:
-        self.name = name
-        self._kind: type[_Record] = kind
-        self._names = [field.name for field in fields(kind)]
-        self._columns = columns
-
-    def create(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Make the table in a new org; leave that of an older one as it is."""
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS {self.name} ({self._columns})")
-
-    def add(self, cursor: duckdb.DuckDBPyConnection, record: _Record) -> None:
-        """Store a new record."""
-        marks = ", ".join("?" for _ in self._names)
-        cursor.execute(f"INSERT INTO {self.name} ({', '.join(self._names)}) VALUES ({marks})", self._values(record))
-
-    def change(self, cursor: duckdb.DuckDBPyConnection, record: _Record) -> None:
-        """Store what became of a record."""
-        assignments = ", ".join(f"{name} = ?" for name in self._names)
-        cursor.execute(f"UPDATE {self.name} SET {assignments} WHERE id = ?", [*self._values(record), record.id])
-
-    def find(self, cursor: duckdb.DuckDBPyConnection, record_id: str) -> _Record | None:
-        """The record of that 18-character id."""
-        found = self.select(cursor, "WHERE id = ?", [record_id])
-        return found[0] if found else None
-
-    def select(self, cursor: duckdb.DuckDBPyConnection, condition: str, values: list[Any]) -> list[_Record]:
-        """The records that the condition keeps."""
-        rows = cursor.execute(f"SELECT {', '.join(self._names)} FROM {self.name} {condition}", values).fetchall()
-        return [self._kind(*row) for row in rows]
-
-    def _values(self, record: _Record) -> list[Any]:
-        return [getattr(record, name) for name in self._names]
-
-
-JOBS = _Table(
+JOBS = JobTable(
     "jobs.bulk1",
     Job,
     """
@@ -120,7 +83,7 @@ JOBS = _Table(
     spec VARCHAR
     """,
 )
-BATCHES = _Table(
+BATCHES = JobTable(
     "jobs.bulk1_batches",
     Batch,
     """
@@ -132,15 +95,9 @@ BATCHES = _Table(
 
 
 def create_tables(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables of jobs and batches in a new org; leave those of an older one as they are."""
-    cursor.execute("CREATE SCHEMA IF NOT EXISTS jobs")
+    """Make the tables of jobs and batches."""
     JOBS.create(cursor)
     BATCHES.create(cursor)
-
-
-def among(cursor: duckdb.DuckDBPyConnection, ids: list[str]) -> list[Job]:
-    """Those of the ids that are jobs of this interface."""
-    return JOBS.select(cursor, "WHERE list_contains(?::VARCHAR[], id)", [ids])
 
 
 def batches_of(cursor: duckdb.DuckDBPyConnection, job_id: str) -> list[Batch]:
@@ -200,8 +157,8 @@ def listed_document(job: Job) -> dict[str, Any]:
         "operation": job.operation,
         "object": job.object,
         "createdById": job.created_by,
-        "createdDate": f"{job.created:%Y-%m-%dT%H:%M:%S}.000+0000",
-        "systemModstamp": f"{job.modstamp:%Y-%m-%dT%H:%M:%S}.000+0000",
+        "createdDate": stamp(job.created),
+        "systemModstamp": stamp(job.modstamp),
         "state": job.state,
         "externalIdFieldName": job.external_id_field,
         "assignmentRuleId": job.assignment_rule,

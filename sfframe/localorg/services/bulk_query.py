@@ -10,89 +10,29 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from sfframe.localorg.faults import Faults
+from sfframe.localorg.services import job_list, query_jobs
 from sfframe.localorg.services.bulk_query_rules import compile_bulk, result_columns
 from sfframe.localorg.services.errors import ServiceError
-from sfframe.localorg.services.soql_sql import Statement
+from sfframe.localorg.services.query_jobs import QUERIES, QueryJob
+from sfframe.localorg.services.retention import KEPT, Retention
+from sfframe.localorg.services.upload_csv import DELIMITERS, NEWLINES
 from sfframe.localorg.store.record_ids import id18
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store
 
-DELIMITERS = {"BACKQUOTE": "`", "CARET": "^", "COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "TAB": "\t"}
-LINE_ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
-LIST_ROWS = 1_000  # bulk2.md 2.7
 LINKS = 5  # of one call for result pages (bulk2.md 4.5)
 RESULT_PAGES_SINCE = 58.0  # bulk2.md 4.5
 WORKERS = 2
-_RUNNING = frozenset({"UploadComplete", "InProgress"})
 _CHUNK = 1 << 20
-
-
-@dataclass(slots=True)
-class _Job:
-    """One job; what changes is changed by the service, which holds its lock then."""
-
-    id: str
-    operation: str
-    statement: Statement
-    version: str
-    line_ending: str
-    delimiter: str
-    created: dt.datetime
-    user_id: str
-    columns: tuple[tuple[str, str], ...]
-    modified: dt.datetime
-    state: str = "UploadComplete"
-    rows: int = 0
-    milliseconds: int = 0
-    error: str | None = None
-    table: str | None = None
-    cursor: duckdb.DuckDBPyConnection | None = None
-
-    @property
-    def number(self) -> float:
-        return float(self.version.removeprefix("v"))
-
-    def short(self) -> dict[str, Any]:
-        """The keys of an answer to a change of state (bulk2.md 2.5)."""
-        return {
-            "id": self.id,
-            "operation": self.operation,
-            "object": self.statement.obj.name,
-            "createdById": self.user_id,
-            "createdDate": _stamp(self.created),
-            "systemModstamp": _stamp(self.modified),
-            "state": self.state,
-            "concurrencyMode": "Parallel",
-            "contentType": "CSV",
-            "apiVersion": self.number,
-        }
-
-    def created_answer(self) -> dict[str, Any]:
-        return self.short() | self._format()
-
-    def listed(self) -> dict[str, Any]:
-        return self.short() | {"jobType": "V2Query"} | self._format()
-
-    def info(self) -> dict[str, Any]:
-        counters: dict[str, Any] = {
-            "numberRecordsProcessed": self.rows,
-            "retries": 0,
-            "totalProcessingTime": self.milliseconds,
-            "isPkChunkingSupported": True,
-        }
-        return self.listed() | counters | ({} if self.error is None else {"errorMessage": self.error})
-
-    def _format(self) -> dict[str, Any]:
-        return {"lineEnding": self.line_ending, "columnDelimiter": self.delimiter}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,83 +49,92 @@ class ResultPage:
 
 
 class BulkQueryService:
-    """Keeps the jobs. They run in threads of the service; their rows lie in tables of the database in memory, which
-    DuckDB moves to its scratch files where they are large, until the job is deleted.
+    """Jobs of one org. They run in threads of the service, and their rows lie in tables of the org's database until the
+    job is deleted; what was waiting or running when the org was last open runs anew.
 
-    Every answer is the JSON of bulk2.md as a dictionary with the keys in their order.
+    Every answer is the JSON of bulk2.md as a dictionary with the keys in their order. ``count_job`` counts the jobs of
+    the day and raises where there are too many.
     """
 
-    def __init__(self, store: Store, settings: Settings, faults: Faults | None = None) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, count_job: Callable[[], None], faults: Faults | None = None
+    ) -> None:
         self._store = store
         self._settings = settings
+        self._count_job = count_job
         self._faults = faults or Faults()
-        self._released: set[str] = set()
-        self._jobs: dict[str, _Job] = {}
+        self._retention = Retention(store, self._expire)
         self._changed = threading.Condition()
+        self._closing = False
+        self._released: set[str] = set()
+        self._running: dict[str, duckdb.DuckDBPyConnection] = {}
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="bulk-query")
-        self._futures: dict[str, Future[None]] = {}
+        with store.writing, store.cursor() as cursor:
+            job_list.create_tables(cursor)
+            unfinished = QUERIES.select(cursor, "WHERE state IN ('UploadComplete', 'InProgress') ORDER BY id")
+        for job in unfinished:
+            self._workers.submit(self._run, job.id)
 
     def create(self, body: object, version: str) -> dict[str, Any]:
         """Make a job and start it; a query that cannot be compiled is refused here and makes no job."""
+        self._retention.apply()
         wanted = _Wanted.read(body)
         statement = compile_bulk(self._store, wanted.query, version, all_rows=wanted.operation == "queryAll")
+        self._count_job()
         now = self._store.now()
-        job = _Job(
+        job = QueryJob(
             id=self._store.new_id("750"),
             operation=wanted.operation,
-            statement=statement,
-            version=version,
+            object=statement.obj.name,
+            query=wanted.query,
+            created_by=self._store.user_id,
+            created=now,
+            modstamp=now,
+            state="UploadComplete",
+            api_version=float(version.removeprefix("v")),
             line_ending=wanted.line_ending,
             delimiter=wanted.delimiter,
-            created=now,
-            modified=now,
-            user_id=self._store.user_id,
-            columns=tuple(result_columns(statement, version)),
+            columns=[name for name, _sql in result_columns(statement, version)],
         )
-        answer = job.created_answer()
-        with self._changed:
-            self._jobs[job.id] = job
-            self._futures[job.id] = self._workers.submit(self._run, job)
-        return answer
+        with self._store.writing, self._store.cursor() as cursor:
+            QUERIES.add(cursor, job)
+        self._workers.submit(self._run, job.id)
+        return query_jobs.created_document(job)
 
     def info(self, job_id: str) -> dict[str, Any]:
         """The job as it is now."""
-        with self._changed:
-            return self._job(job_id).info()
+        return query_jobs.full_document(self._job(job_id))
 
-    def list_jobs(self, version: str, *, job_type: str | None = None, locator: str | None = None) -> dict[str, Any]:
-        """Up to 1,000 jobs; ``job_type`` other than V2Query has none here."""
-        start = _read_offset(locator) if locator else 0
-        with self._changed:
-            jobs = [one.listed() for one in self._jobs.values()] if job_type in {None, "", "V2Query"} else []
-        end = start + LIST_ROWS
-        following = f"/services/data/{version}/jobs/query?queryLocator={_locator(end)}" if end < len(jobs) else None
-        return {"done": following is None, "records": jobs[start:end], "nextRecordsUrl": following}
+    def list_jobs(self, version: str, asked: Mapping[str, str]) -> dict[str, Any]:
+        """A page of the list; ``asked`` are the parameters of the request."""
+        self._retention.apply()
+        return job_list.page(self._store, version, "query", asked)
 
     def abort(self, job_id: str, body: object) -> dict[str, Any]:
         """Stop a job that runs. The only state that can be asked for is Aborted."""
         state = body.get("state") if isinstance(body, dict) else None
-        with self._changed:
+        with self._store.writing, self._store.cursor() as cursor:
             job = self._job(job_id)
             if state != "Aborted":
                 raise _refused("INVALIDJOBSTATE", f"Changing the state of a query job to {state} not allowed")
-            if job.state not in _RUNNING:
+            if job.ended:
                 raise _refused("INVALIDJOBSTATE", "Aborting already Completed Job not allowed")
-            self._move(job, "Aborted")
-            if job.cursor is not None:
-                job.cursor.interrupt()
-            return job.short()
+            job = replace(job, state="Aborted", modstamp=self._store.now())
+            QUERIES.change(cursor, job)
+        with self._changed:
+            if job.id in self._running:
+                self._running[job.id].interrupt()
+            self._changed.notify_all()
+        return query_jobs.short_document(job)
 
     def delete(self, job_id: str) -> None:
         """Forget a job that has ended, and its rows."""
-        with self._changed:
+        with self._store.writing, self._store.cursor() as cursor:
             job = self._job(job_id)
-            if job.state in _RUNNING:
+            if not job.ended:
                 problem = "Error encountered when deleting the job because the job is not terminated"
                 raise _refused("API_ERROR", problem)
-            del self._jobs[job.id]
-            self._futures.pop(job.id, None)
-        self._drop(job)
+            _remove(cursor, job)
 
     def results(
         self, job_id: str, version: str, *, locator: str | None = None, max_records: str | None = None
@@ -209,7 +158,7 @@ class BulkQueryService:
     def result_pages(self, job_id: str, version: str, *, locator: str | None = None) -> dict[str, Any]:
         """Links to up to five pages, so that they can be fetched at the same time."""
         job = self._finished(job_id, version)
-        if job.number < RESULT_PAGES_SINCE:
+        if job.api_version < RESULT_PAGES_SINCE:
             raise _not_found()
         start = _read_offset(locator) if locator else 0
         size = self._settings.bulk_page_rows
@@ -223,89 +172,100 @@ class BulkQueryService:
 
     def release(self, job_id: str) -> None:
         """Let a job go on that a declared fault holds."""
+        job = self._job(job_id)
         with self._changed:
-            job = self._job(job_id)
             self._released.add(job.id)
-            if job.state in _RUNNING and job.cursor is None:
-                self._futures[job.id] = self._workers.submit(self._run, job)
+        if not job.ended:
+            self._workers.submit(self._run, job.id)
 
     def wait(self, job_id: str, seconds: float = 60.0) -> str:
         """Wait until the job has ended or the time is over; answers its state."""
         with self._changed:
-            self._changed.wait_for(lambda: self._job(job_id).state not in _RUNNING, seconds)
-            return self._job(job_id).state
+            self._changed.wait_for(lambda: self._find(job_id).ended, seconds)
+            return self._find(job_id).state
 
     def close(self) -> None:
-        """Abort what runs, let the threads end and remove all rows; call it before the store is closed."""
+        """Interrupt what runs and let the threads end; it runs anew when the org is opened again."""
         with self._changed:
-            for job in self._jobs.values():
-                if job.state in _RUNNING:
-                    self._move(job, "Aborted")
-                if job.cursor is not None:
-                    job.cursor.interrupt()
+            self._closing = True
+            for cursor in self._running.values():
+                cursor.interrupt()
         self._workers.shutdown(wait=True, cancel_futures=True)
-        for job in self._jobs.values():
-            self._drop(job)
 
     # The job's life, in a thread of its own.
 
-    def _run(self, job: _Job) -> None:
+    def _run(self, job_id: str) -> None:
         began = time.monotonic()
-        cursor = self._store.cursor()
-        try:
-            with self._changed:
-                if job.state not in _RUNNING or self._stays(job):
-                    return
-                job.cursor = cursor
-            rows, table = self._write(cursor, job)
-            with self._changed:
-                job.table = table
-                if job.state == "InProgress":
-                    job.rows = rows
-                    job.milliseconds = round((time.monotonic() - began) * 1_000)
-                    self._move(job, "JobComplete")
-        except duckdb.Error as error:
-            with self._changed:
-                if job.state == "InProgress":
-                    job.error = f"Unexpected exception encountered in query processing. {error}"
-                    self._move(job, "Failed")
-        finally:
-            with self._changed:
-                job.cursor = None
-            cursor.close()
-            if job.state != "JobComplete":
-                self._drop(job)
+        with self._store.cursor() as cursor:
+            job = self._started(cursor, job_id)
+            if job is None:
+                return
+            try:
+                rows = self._write(cursor, job)
+            except duckdb.InterruptException:
+                return  # aborted, or the org is closing
+            except (duckdb.Error, ServiceError) as error:
+                words = f"Unexpected exception encountered in query processing. {error}"
+                self._end(cursor, replace(job, state="Failed", error_message=words))
+            else:
+                spent = round((time.monotonic() - began) * 1_000)
+                self._end(cursor, replace(job, state="JobComplete", rows=rows, total_ms=spent))
+            finally:
+                with self._changed:
+                    del self._running[job_id]
 
-    def _stays(self, job: _Job) -> bool:
-        """Begin the job; whether it goes no further, because a declared fault holds it or lets it fail."""
-        if job.state == "UploadComplete":
-            self._move(job, "InProgress")
-        trouble = self._faults.on_job(job.id, job.statement.obj.name, job.operation)
-        if trouble.fails_after is not None:
-            job.error = trouble.message
-            self._move(job, "Failed")
-        return trouble.fails_after is not None or (trouble.stuck_after is not None and job.id not in self._released)
+    def _started(self, cursor: duckdb.DuckDBPyConnection, job_id: str) -> QueryJob | None:
+        """Begin the job; None where it goes no further, because a declared fault holds it or lets it fail."""
+        with self._store.writing:
+            job = QUERIES.find(cursor, job_id)
+            if job is None or job.ended:
+                return None
+            trouble = self._faults.on_job(job.id, job.object, job.operation)
+            job = replace(job, state="InProgress", modstamp=self._store.now())
+            if trouble.fails_after is not None:
+                job = replace(job, state="Failed", error_message=trouble.message)
+            QUERIES.change(cursor, job)
+        with self._changed:
+            self._changed.notify_all()
+            stays = trouble.stuck_after is not None and job_id not in self._released
+            if job.ended or stays or self._closing or job_id in self._running:
+                return None
+            self._running[job_id] = cursor
+        return job
 
-    def _write(self, cursor: duckdb.DuckDBPyConnection, job: _Job) -> tuple[int, str]:
-        """The rows as text into a table; answers how many and where. Parquet took three times as long."""
-        rows = job.statement.select_sql([sql for _name, sql in job.columns])
-        table = f'memory."query_{job.id}"'
+    def _write(self, cursor: duckdb.DuckDBPyConnection, job: QueryJob) -> int:
+        """The rows as text into a table; answers how many. Parquet took three times as long."""
+        statement = compile_bulk(self._store, job.query, job.version, all_rows=job.operation == "queryAll")
+        rows = statement.select_sql([sql for _name, sql in result_columns(statement, job.version)])
         counted = cursor.execute(
-            f"CREATE TABLE {table} AS SELECT row_number() OVER () - 1 AS place, * FROM ({rows})"
+            f"CREATE OR REPLACE TABLE {job.table} AS SELECT row_number() OVER () - 1 AS place, * FROM ({rows})"
         ).fetchall()
-        return int(counted[0][0]), table
+        return int(counted[0][0])
 
-    def _drop(self, job: _Job) -> None:
-        if job.table is not None:
-            with self._store.new_cursor() as cursor:
+    def _end(self, cursor: duckdb.DuckDBPyConnection, job: QueryJob) -> None:
+        """Store how a job ended, unless it was aborted or deleted in the meantime; then its rows go too."""
+        with self._store.writing:
+            before = QUERIES.find(cursor, job.id)
+            if before is not None and not before.ended:
+                QUERIES.change(cursor, replace(job, modstamp=self._store.now()))
+            else:
                 cursor.execute(f"DROP TABLE IF EXISTS {job.table}")
-            job.table = None
+        with self._changed:
+            self._changed.notify_all()
 
-    def _page_file(self, job: _Job, start: int, end: int) -> tuple[bytes, Path | None]:
+    def _expire(self, now: dt.datetime) -> None:
+        with self._store.cursor() as cursor:
+            old = [job for job in QUERIES.select(cursor, "WHERE modstamp <= ?", [now - KEPT]) if job.ended]
+            if old:
+                with self._store.writing:
+                    for job in old:
+                        _remove(cursor, job)
+
+    def _page_file(self, job: QueryJob, start: int, end: int) -> tuple[bytes, Path | None]:
         """The header, and a file with the rows from ``start`` up to ``end`` as DuckDB writes CSV (bulk2.md 4.8)."""
-        delimiter, line_end = DELIMITERS[job.delimiter], LINE_ENDINGS[job.line_ending]
-        head = (delimiter.join(f'"{name}"' for name, _sql in job.columns) + line_end).encode()
-        if start == end or job.table is None:
+        delimiter, line_end = DELIMITERS[job.delimiter], NEWLINES[job.line_ending]
+        head = (delimiter.join(f'"{name}"' for name in job.columns) + line_end).encode()
+        if start == end:
             return head, None
         descriptor, name = tempfile.mkstemp(prefix=f"{job.id}-", suffix=".csv", dir=self._store.scratch)
         os.close(descriptor)
@@ -324,27 +284,34 @@ class BulkQueryService:
             raise
         return head, file
 
-    def _move(self, job: _Job, state: str) -> None:
-        job.state = state
-        job.modified = self._store.now()
-        self._changed.notify_all()
+    def _job(self, job_id: str) -> QueryJob:
+        """The job, unless its time is over."""
+        self._retention.apply()
+        return self._find(job_id)
 
-    def _job(self, job_id: str) -> _Job:
-        job = self._jobs.get(id18(job_id) or "")
+    def _find(self, job_id: str) -> QueryJob:
+        with self._store.cursor() as cursor:
+            job = QUERIES.find(cursor, id18(job_id) or "")
         if job is None:
             raise _not_found()
         return job
 
-    def _finished(self, job_id: str, version: str) -> _Job:
-        with self._changed:
-            job = self._job(job_id)
+    def _finished(self, job_id: str, version: str) -> QueryJob:
+        job = self._job(job_id)
         if job.version != version:
             # The status is documented, the body is not (bulk2.md 10).
-            problem = f"The job was created with API version {job.number}; ask for its results with the same version"
+            problem = (
+                f"The job was created with API version {job.api_version}; ask for its results with the same version"
+            )
             raise ServiceError(409, "INVALIDJOB", problem, code_first=True)
         if job.state != "JobComplete":
             raise _refused("API_ERROR", f"The job is not completed: its state is {job.state}")
         return job
+
+
+def _remove(cursor: duckdb.DuckDBPyConnection, job: QueryJob) -> None:
+    cursor.execute(f"DROP TABLE IF EXISTS {job.table}")
+    QUERIES.remove(cursor, job.id)
 
 
 def _chunks(head: bytes, path: Path | None) -> Iterator[bytes]:
@@ -379,7 +346,7 @@ class _Wanted:
         return cls(
             operation=_choice(body, "operation", ["query", "queryAll"], None),
             query=text,
-            line_ending=_choice(body, "lineEnding", list(LINE_ENDINGS), "LF"),
+            line_ending=_choice(body, "lineEnding", list(NEWLINES), "LF"),
             delimiter=_choice(body, "columnDelimiter", list(DELIMITERS), "COMMA"),
         )
 
@@ -403,10 +370,6 @@ def _refused(code: str, message: str) -> ServiceError:
 
 def _not_found() -> ServiceError:
     return ServiceError(404, "NOT_FOUND", "The requested resource does not exist", code_first=True)
-
-
-def _stamp(moment: dt.datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
 
 def _locator(offset: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import queue
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,10 +14,10 @@ from typing import Any, get_args
 
 from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.faults import Faults, JobTrouble
-from sfframe.localorg.services import bulk1_jobs, ingest_run, job_list, job_results, jobs
+from sfframe.localorg.services import ingest_run, job_list, job_results, jobs
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.job_results import ResultFile
-from sfframe.localorg.services.jobs import IngestJob
+from sfframe.localorg.services.jobs import JOBS, IngestJob
 from sfframe.localorg.services.task import Operation
 from sfframe.localorg.services.upload_csv import DELIMITERS, NEWLINES
 from sfframe.localorg.store.record_ids import id18
@@ -26,9 +25,7 @@ from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store
 
 _WORKERS = 2
-_LIST_PAGE = 1_000  # bulk2.md 2.7
 _MULTIPART_CHARACTERS = 100_000  # bulk2.md 2.3
-_LOCATOR = re.compile(r"01g[A-Za-z0-9]{15}-([0-9]{1,9})")
 _NO_HARD_DELETE = (
     "hardDelete operation requires special user profile permission, please contact your system administrator"
 )
@@ -62,8 +59,7 @@ class IngestService:
         self._closing = False
         self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         with store.writing, store.cursor() as cursor:
-            jobs.create_tables(cursor)
-            bulk1_jobs.create_tables(cursor)  # the list shows both
+            job_list.create_tables(cursor)
             # By default DuckDB writes whole tables anew behind every 16 MB, which took as long as all the rest of a
             # job of a million rows; the setting is one of the database, not of the cursor.
             cursor.execute("SET checkpoint_threshold = '1GB'")
@@ -101,7 +97,7 @@ class IngestService:
         """Remove all jobs and their results; for the reset of an org, once the service is closed."""
         with self._store.writing, self._store.cursor() as cursor:
             cursor.execute("DROP SCHEMA IF EXISTS jobs CASCADE")
-            jobs.create_tables(cursor)
+            job_list.create_tables(cursor)
         for upload in self._uploads.glob("*"):
             upload.unlink()
 
@@ -109,7 +105,7 @@ class IngestService:
         """A new job in state Open; ``version`` as in the path, ``v66.0``."""
         job = self._new_job(version, body)
         with self._store.writing, self._store.cursor() as cursor:
-            jobs.add(cursor, job)
+            JOBS.add(cursor, job)
         return jobs.created_document(job)
 
     def create_with_content(self, version: str, body: object, content: bytes) -> dict[str, Any]:
@@ -121,7 +117,7 @@ class IngestService:
         self._uploads.mkdir(exist_ok=True)
         self._upload(job.id).write_bytes(content)
         with self._store.writing, self._store.cursor() as cursor:
-            jobs.add(cursor, job)
+            JOBS.add(cursor, job)
         self._start(job)
         return jobs.created_document(job)
 
@@ -137,7 +133,7 @@ class IngestService:
         """Count an upload whose file is in its place. A second one is taken; closing the job fails then."""
         with self._store.writing, self._store.cursor() as cursor:
             job = self._found(job_id)
-            jobs.change(cursor, replace(job, uploads=job.uploads + 1))
+            JOBS.change(cursor, replace(job, uploads=job.uploads + 1))
 
     def change_state(self, job_id: str, body: object) -> dict[str, Any]:
         """Close or abort the job; answers the short shape."""
@@ -152,21 +148,9 @@ class IngestService:
         """The full shape of the job."""
         return jobs.full_document(self._found(job_id))
 
-    def list_jobs(self, version: str, *, job_type: str | None = None, locator: str | None = None) -> dict[str, Any]:
-        """A page of the list: jobs of both bulk interfaces, or those of the type ``V2Ingest`` or ``Classic``."""
-        found = _LOCATOR.fullmatch(locator) if locator else None
-        if locator and not found:
-            raise ServiceError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
-        offset = int(found[1]) if found else 0
-        with self._store.cursor() as cursor:
-            page = job_list.page(cursor, job_type or None, offset, _LIST_PAGE + 1)
-        more = len(page) > _LIST_PAGE
-        place = f"01g{self._store.org_id[3:15]}000-{offset + _LIST_PAGE}"
-        return {
-            "done": not more,
-            "records": page[:_LIST_PAGE],
-            "nextRecordsUrl": f"/services/data/{version}/jobs/ingest?queryLocator={place}" if more else None,
-        }
+    def list_jobs(self, version: str, asked: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """A page of the list; ``asked`` are the parameters of the request."""
+        return job_list.page(self._store, version, "ingest", asked or {})
 
     def delete(self, job_id: str) -> None:
         """Remove a job that is not open and not running, with all its results."""
@@ -175,7 +159,7 @@ class IngestService:
             if not (job.ended or job.state == "UploadComplete"):
                 words = "Error encountered when deleting the job because the job is not terminated"
                 raise _refused("API_ERROR", words)
-            jobs.remove(cursor, job.id)
+            JOBS.remove(cursor, job.id)
             job_results.drop(cursor, job.id)
             self._upload(job.id).unlink(missing_ok=True)
         self._tell()
@@ -260,7 +244,7 @@ class IngestService:
                 )
                 raise _refused("INVALIDJOB", words)
             job = replace(job, state="UploadComplete")
-            jobs.change(cursor, job)
+            JOBS.change(cursor, job)
         self._tell()
         self._start(job)
         return job
@@ -278,7 +262,7 @@ class IngestService:
     def _found(self, job_id: str) -> IngestJob:
         whole = id18(job_id)
         with self._store.cursor() as cursor:
-            job = jobs.find(cursor, whole) if whole else None
+            job = JOBS.find(cursor, whole) if whole else None
         if job is None:
             raise _not_found()
         return job

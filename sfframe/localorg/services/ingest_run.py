@@ -12,9 +12,9 @@ import duckdb
 
 from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.faults import JobTrouble
-from sfframe.localorg.services import coercion, columns, job_results, jobs, saving, upload_csv
+from sfframe.localorg.services import coercion, columns, job_results, saving, upload_csv
 from sfframe.localorg.services.columns import Column, ColumnFault
-from sfframe.localorg.services.jobs import IngestJob
+from sfframe.localorg.services.jobs import JOBS, IngestJob
 from sfframe.localorg.services.task import Locks, Staged, Task
 from sfframe.localorg.services.upload_csv import DELIMITERS, Header, UploadFault
 from sfframe.localorg.store.settings import Settings
@@ -71,7 +71,7 @@ class _Run:
 
     def job(self) -> IngestJob | None:
         """The job as it is now, unless it was deleted."""
-        return jobs.find(self.cursor, self.job_id)
+        return JOBS.find(self.cursor, self.job_id)
 
 
 class _Stopped(Exception):
@@ -105,7 +105,7 @@ def _started(this: _Run) -> IngestJob | None:
         if job is None or job.ended:
             return None
         job = replace(job, state="InProgress", modstamp=this.store.now())
-        jobs.change(this.cursor, job)
+        JOBS.change(this.cursor, job)
         job_results.create_table(this.cursor, job.id)
     this.around.changed()
     return job
@@ -127,7 +127,7 @@ def _read(this: _Run, job: IngestJob) -> _Upload | None:
     if header is None:
         return None
     with this.store.writing:
-        jobs.change(this.cursor, replace(this.job() or job, header=header.raw))
+        JOBS.change(this.cursor, replace(this.job() or job, header=header.raw))
     upload_csv.check_line_endings(this.path, job.line_ending)
     try:
         resolved = columns.resolve(header.names, obj, this.store.catalogue)
@@ -166,7 +166,7 @@ def _save_batches(this: _Run, upload: _Upload) -> None:
         batches -= max(this.around.count_batches(batches) - settings.daily_batches, 0)
         if batches <= 0:
             with this.store.writing:
-                jobs.change(this.cursor, replace(this.job() or job, dropped=True))
+                JOBS.change(this.cursor, replace(this.job() or job, dropped=True))
             raise UploadFault(_QUOTA)
         _save_some(this, upload, batches)
         this.around.changed()
@@ -204,7 +204,7 @@ def _save_some(this: _Run, upload: _Upload, batches: int) -> None:
                 active_ms=job.active_ms + spent,
                 modstamp=store.now(),
             )
-            jobs.change(cursor, job)
+            JOBS.change(cursor, job)
 
 
 def _locks(this: _Run, job: IngestJob) -> Locks:
@@ -237,6 +237,6 @@ def finish(store: Store, cursor: duckdb.DuckDBPyConnection, job: IngestJob, uplo
     with transaction(cursor):
         if job.state != "JobComplete" and not job.dropped and upload.exists():
             job_results.keep_unprocessed(cursor, job, upload)
-        jobs.change(cursor, job)
+        JOBS.change(cursor, job)
     upload.unlink(missing_ok=True)
     return job

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
+from sfframe.localorg.services.job_table import JobTable
 from sfframe.localorg.services.task import Operation
 
 ENDED = ("JobComplete", "Failed", "Aborted")
@@ -50,68 +51,33 @@ class IngestJob:
         return self.state in ENDED
 
 
-_NAMES = [field.name for field in fields(IngestJob)]
-_COLUMNS = """
+JOBS = JobTable(
+    "jobs.ingest",
+    IngestJob,
+    """
     id VARCHAR, operation VARCHAR, object VARCHAR, created_by VARCHAR, created TIMESTAMP, modstamp TIMESTAMP,
     state VARCHAR, api_version DOUBLE, line_ending VARCHAR, delimiter VARCHAR, external_id_field VARCHAR,
     assignment_rule VARCHAR, uploads BIGINT, processed BIGINT, failed BIGINT, batches BIGINT, total_ms BIGINT,
     active_ms BIGINT, header VARCHAR, error_message VARCHAR, dropped BOOLEAN
-"""
+    """,
+)
 
 
 def create_tables(cursor: duckdb.DuckDBPyConnection) -> None:
-    """Make the tables of jobs in a new org; leave those of an older one as they are."""
-    cursor.execute("CREATE SCHEMA IF NOT EXISTS jobs")
-    cursor.execute(f"CREATE TABLE IF NOT EXISTS jobs.ingest ({_COLUMNS})")
+    """Make the tables of jobs and of the rows that they never ran."""
+    JOBS.create(cursor)
     cursor.execute("CREATE TABLE IF NOT EXISTS jobs.unprocessed (job_id VARCHAR, part BIGINT, content BLOB)")
-
-
-def add(cursor: duckdb.DuckDBPyConnection, job: IngestJob) -> None:
-    """Store a new job."""
-    marks = ", ".join("?" for _ in _NAMES)
-    cursor.execute(f"INSERT INTO jobs.ingest ({', '.join(_NAMES)}) VALUES ({marks})", _values(job))
-
-
-def change(cursor: duckdb.DuckDBPyConnection, job: IngestJob) -> None:
-    """Store what became of a job."""
-    assignments = ", ".join(f"{name} = ?" for name in _NAMES)
-    cursor.execute(f"UPDATE jobs.ingest SET {assignments} WHERE id = ?", [*_values(job), job.id])
-
-
-def find(cursor: duckdb.DuckDBPyConnection, job_id: str) -> IngestJob | None:
-    """The job of that 18-character id."""
-    found = _select(cursor, "WHERE id = ?", [job_id])
-    return found[0] if found else None
-
-
-def among(cursor: duckdb.DuckDBPyConnection, ids: list[str]) -> list[IngestJob]:
-    """Those of the ids that are jobs of this interface."""
-    return _select(cursor, "WHERE list_contains(?::VARCHAR[], id)", [ids])
 
 
 def unfinished(cursor: duckdb.DuckDBPyConnection) -> list[IngestJob]:
     """The jobs that wait or were running, the oldest first."""
-    return _select(cursor, "WHERE state IN ('UploadComplete', 'InProgress') ORDER BY id", [])
+    return JOBS.select(cursor, "WHERE state IN ('UploadComplete', 'InProgress') ORDER BY id")
 
 
 def batches_since(cursor: duckdb.DuckDBPyConnection, moment: dt.datetime) -> int:
     """How many batches were run by jobs that changed after the moment, for the daily allowance (bulk2.md 5)."""
     query = "SELECT coalesce(sum(batches), 0) FROM jobs.ingest WHERE modstamp > ?"
     return int(cursor.execute(query, [moment]).fetchall()[0][0])
-
-
-def remove(cursor: duckdb.DuckDBPyConnection, job_id: str) -> None:
-    """Forget the job's record."""
-    cursor.execute("DELETE FROM jobs.ingest WHERE id = ?", [job_id])
-
-
-def _values(job: IngestJob) -> list[Any]:
-    return [getattr(job, name) for name in _NAMES]
-
-
-def _select(cursor: duckdb.DuckDBPyConnection, condition: str, values: list[Any]) -> list[IngestJob]:
-    rows = cursor.execute(f"SELECT {', '.join(_NAMES)} FROM jobs.ingest {condition}", values).fetchall()
-    return [IngestJob(*row) for row in rows]
 
 
 def short_document(job: IngestJob) -> dict[str, Any]:
@@ -121,8 +87,8 @@ def short_document(job: IngestJob) -> dict[str, Any]:
         "operation": job.operation,
         "object": job.object,
         "createdById": job.created_by,
-        "createdDate": _moment(job.created),
-        "systemModstamp": _moment(job.modstamp),
+        "createdDate": stamp(job.created),
+        "systemModstamp": stamp(job.modstamp),
         "state": job.state,
         "externalIdFieldName": job.external_id_field,
         "assignmentRuleId": job.assignment_rule,
@@ -166,5 +132,6 @@ def _format(job: IngestJob) -> dict[str, Any]:
     return {"lineEnding": job.line_ending, "columnDelimiter": job.delimiter}
 
 
-def _moment(moment: dt.datetime) -> str:
+def stamp(moment: dt.datetime) -> str:
+    """A moment as job documents of Bulk API 2.0 tell it."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}.000+0000"  # bulk2.md 1.4

@@ -26,7 +26,6 @@ _UNTOUCHED = {
     "DailyAsyncApexExecutions": 250_000,
     "DailyAsyncApexTests": 500,
     "DailyBulkV2QueryFileStorageMB": 976_562,
-    "DailyBulkV2QueryJobs": 10_000,
     "DailyDeliveredPlatformEvents": 10_000,
     "DailyDurableGenericStreamingApiEvents": 10_000,
     "DailyDurableStreamingApiEvents": 10_000,
@@ -77,7 +76,7 @@ class Limits:
         self._lock = threading.Lock()
         self._day = store.now().date()
         self._calls = 0
-        self._batches = 0
+        self._batches = self._query_jobs = 0
 
     def count_call(self) -> tuple[int, int]:
         """Count one API call; answers calls used and calls allowed. Raises once the day's calls are used up."""
@@ -95,17 +94,29 @@ class Limits:
             self._batches += batches
             return self._batches
 
+    def count_query_job(self) -> None:
+        """Count one query job of Bulk API 2.0; raises once those of the day are used up (bulk2.md 4.7)."""
+        with self._lock:
+            self._turn_day()
+            most = self._settings.daily_query_jobs
+            if self._query_jobs >= most:
+                words = f"Max bulk v2 query jobs ({most}) per 24 hrs has been reached"
+                raise ServiceError(400, "LIMIT_EXCEEDED", words, code_first=True)
+            self._query_jobs += 1
+
     def overview(self) -> dict[str, dict[str, Any]]:
         """``GET /limits``."""
         with self._lock:
             self._turn_day()
             calls = self._settings.daily_api_requests - self._calls
             batches = max(self._settings.daily_batches - self._batches, 0)
+            query_jobs = self._settings.daily_query_jobs - self._query_jobs
         stored = sum(self.record_counts().values()) // _RECORDS_PER_MEGABYTE
         permission_sets = {"Max": _PERMISSION_SETS, "Remaining": _PERMISSION_SETS}
         used: dict[str, dict[str, Any]] = {
             "DailyApiRequests": {"Max": self._settings.daily_api_requests, "Remaining": calls},
             "DailyBulkApiBatches": {"Max": self._settings.daily_batches, "Remaining": batches},
+            "DailyBulkV2QueryJobs": {"Max": self._settings.daily_query_jobs, "Remaining": query_jobs},
             "DataStorageMB": {"Max": _DATA_STORAGE_MB, "Remaining": max(_DATA_STORAGE_MB - stored, 0)},
             "PermissionSets": permission_sets | {"CreateCustom": permission_sets},
         }
@@ -131,4 +142,4 @@ class Limits:
     def _turn_day(self) -> None:
         today = self._store.now().date()
         if today != self._day:
-            self._day, self._calls, self._batches = today, 0, 0
+            self._day, self._calls, self._batches, self._query_jobs = today, 0, 0, 0

@@ -95,6 +95,6 @@ class Services:
         self.query = QueryService(self.store, self.settings)
         self.tooling = Tooling(self.store, self.query, self.describes)
         self.search = Search(self.store, self.query)
-        self.bulk_query = BulkQueryService(self.store, self.settings, self.faults)
+        self.bulk_query = BulkQueryService(self.store, self.settings, self.limits.count_query_job, self.faults)
         self.ingest = IngestService(self.store, self.settings, self.limits.count_batches, self.faults)
         self.bulk1 = Bulk1Service(self.store, self.settings, self.limits.count_batches, self.faults)

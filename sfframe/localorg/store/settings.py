@@ -17,6 +17,7 @@ class Settings:
     upload_bytes: int = 112_000_000  # 150 MB after base64 (bulk2.md 2.4)
     daily_api_requests: int = 100_000
     daily_batches: int = 15_000  # bulk2.md 5
+    daily_query_jobs: int = 10_000  # bulk2.md 5
     session_seconds: float = 7_200  # since the last use (rest.md 1.2)
     time_zone: str = "GMT"  # of the org's user: an IANA name; date literals name its days (rest.md 13.2)
     fiscal_year_start_month: int = 1  # rest.md 13.2
