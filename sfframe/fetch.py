@@ -152,17 +152,18 @@ def _by_bulk(org: Org, plan: Plan, reason: str, total_size: int | None, began: i
 
 
 def _bulk_batches(org: Org, plan: Plan, job_id: str) -> Iterator[pl.DataFrame]:
-    from sfframe.codec.decode_csv import read_bulk
+    from sfframe.codec.decode_csv import PageReader
 
     options = plan.options
-    title = f"query {plan.parsed.source.name}"
+    reader = PageReader(plan.shape, decimals=options.decimals, split_multipicklists=options.split_multipicklists)
+    title, rows = f"query {plan.parsed.source.name}", 0
     with (
         tempfile.TemporaryDirectory(prefix="sfframe-") as folder,
         shown(options.progress, title=title, rows=0) as listener,
     ):
         info = wait_for_query(org, job_id, pacing=options.pacing, cancel=options.cancel, on_event=listener)
         for page in fetch_pages(org, info, folder=Path(folder), cancel=options.cancel, on_event=listener):
-            yield read_bulk(
-                [page.path], plan.shape, decimals=options.decimals, split_multipicklists=options.split_multipicklists
-            )
+            for batch in reader.read_file(page.path, first_row=rows):
+                rows += batch.height
+                yield batch
             page.path.unlink()

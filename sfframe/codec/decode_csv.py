@@ -1,11 +1,16 @@
-"""The CSV pages of a bulk query -> typed frames."""
+"""The CSV pages of a bulk query -> typed frames.
+
+pyarrow reads a page straight to its types, with the spellings that the org uses every day. Only a page that it refuses
+is read once more, as text by the rules of ``types``: they know the rare spellings, and name the value that is none.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO, Final
 
 import polars as pl
 import pyarrow as pa
@@ -13,72 +18,166 @@ import pyarrow.csv as pa_csv
 
 from sfframe.codec.decode import NUL, readers_of, schema_of, typed_page
 from sfframe.codec.layout import Shape
+from sfframe.codec.types import UTC_MS
 from sfframe.errors import DecodeError, UsageError
 
+BLOCK_BYTES: Final = 8 << 20  # of a page on disk that is read at a time
+_HEADER_BYTES: Final = 1 << 17  # bulk2.md 3.1: 32,000 characters
 
-def read_bulk(
-    pages: Sequence[Path], shape: Shape, *, decimals: bool = False, split_multipicklists: bool = False
-) -> pl.DataFrame:
-    """The CSV pages of a bulk query, in order, as one frame with the columns of ``shape``.
+_ARROW: Mapping[pl.DataType, pa.DataType] = {
+    pl.String(): pa.string(),
+    pl.Int64(): pa.int64(),
+    pl.Float64(): pa.float64(),
+    pl.Boolean(): pa.bool_(),
+    pl.Date(): pa.date32(),
+    UTC_MS: pa.timestamp("ms", "UTC"),
+}
 
-    Each page repeats the header. An empty cell is null, NUL characters are dropped. ``decimals`` makes stored numbers
-    ``Decimal`` by precision and scale; ``split_multipicklists`` makes lists of text. Raises ``DecodeError`` for a
-    header that is not the shape's, a record that is cut off, and a value that does not fit (row, column, text).
+
+class PageReader:
+    """Reads the pages of one query; safe to share by threads.
+
+    An empty cell is null, NUL characters are dropped. ``decimals`` makes stored numbers ``Decimal`` by precision and
+    scale; ``split_multipicklists`` makes lists of text. Raises ``UsageError`` for a shape that bulk queries refuse.
     """
-    readers = readers_of(shape, decimals=decimals, split=split_multipicklists)
-    frames = [pl.DataFrame(schema=schema_of(shape, readers))]
-    row = 0
-    for page in pages:
-        text = _read_page(page, shape)
-        frames.append(typed_page(text, shape, readers, first_row=row))
-        row += text.height
-    return pl.concat(frames)
+
+    def __init__(self, shape: Shape, *, decimals: bool = False, split_multipicklists: bool = False) -> None:
+        compound = next((column.name for column in shape.columns if column.dtype.is_nested()), None)
+        if compound:
+            raise UsageError(f"{compound} is a compound field, which bulk queries refuse", remedy="Read it by REST.")
+        self._shape = shape
+        self._readers = readers_of(shape, decimals=decimals, split=split_multipicklists)
+        self._types = {name: _arrow_type(dtype) for name, (dtype, _) in self._readers.items()}
+        # What pyarrow cannot read to its type is read as text by it, and then by the rule of the type.
+        self._by_rule = Shape(tuple(column for column in shape.columns if self._types[column.name] is None))
+        self.schema = schema_of(shape, self._readers)
+
+    def read(self, page: bytes, *, name: str = "", first_row: int = 0) -> pl.DataFrame:
+        """One page, or a part of one that begins with its header line and ends with a record.
+
+        ``name`` and ``first_row`` are for messages. Raises ``DecodeError``: with a row for a value that does not fit
+        (``first_row`` is the number of the page's first), without one for a page that is cut off or another query's.
+        """
+        if NUL.encode() in page:
+            page = page.replace(NUL.encode(), b"")
+        if not page or page.isspace():
+            return pl.DataFrame(schema=self.schema)
+        names = self._names(page, name)
+        if not page.endswith(b"\n"):
+            if b"\n" not in page:  # the header alone
+                return pl.DataFrame(schema=self.schema)
+            raise _cut(name, "its last record has no end")
+        try:
+            return self._typed(_parse(page, {names[column]: kind for column, kind in self._types.items()}), names)
+        except pa.ArrowInvalid:
+            pass
+        try:
+            table = _parse(page, dict.fromkeys(names.values()))
+        except pa.ArrowInvalid as problem:
+            raise _cut(name, str(problem)) from problem
+        return typed_page(_framed(table, names), self._shape, self._readers, first_row=first_row)
+
+    def read_file(self, page: Path, *, first_row: int = 0) -> Iterator[pl.DataFrame]:
+        """A page on disk, some megabytes of it at a time; the errors are those of ``read``."""
+        with page.open("rb") as file:
+            for block in _blocks(file):
+                frame = self.read(block, name=page.name, first_row=first_row)
+                first_row += frame.height
+                yield frame
+
+    def _names(self, page: bytes, name: str) -> dict[str, str]:
+        """The page's own spelling of each column of the shape."""
+        header = next(csv.reader(io.StringIO(page[:_HEADER_BYTES].decode("utf-8", "ignore"), newline="")))
+        found = {one.casefold(): one for one in header}
+        if sorted(one.casefold() for one in header) != sorted(one.casefold() for one in self._shape.names):
+            raise DecodeError(
+                f"its columns are {', '.join(header)}, and {', '.join(self._shape.names)} were asked for",
+                where=f"page {name}",
+                remedy="Report this: the page belongs to another query, or the describe is not the org's.",
+            )
+        return {one: found[one.casefold()] for one in self._shape.names}
+
+    def _typed(self, table: pa.Table, names: Mapping[str, str]) -> pl.DataFrame:
+        frame = _framed(table, names)
+        floats = frame.select(pl.col(pl.Float64).is_finite().all())
+        if floats.width and not floats.select(pl.all_horizontal(pl.all())).item():
+            raise pa.ArrowInvalid("pyarrow reads nan and inf, which are no numbers of the org")
+        if self._by_rule.columns:
+            return frame.with_columns(typed_page(frame, self._by_rule, self._readers, first_row=0))
+        return frame
 
 
-def _read_page(page: Path, shape: Shape) -> pl.DataFrame:
-    """One CSV page as text, with the columns of the shape in its order."""
-    data = page.read_bytes()
-    if NUL.encode() in data:
-        data = data.replace(NUL.encode(), b"")
-    if not data or data.isspace():
-        return pl.DataFrame(schema=dict.fromkeys(shape.names, pl.String))
-    compound = next((column.name for column in shape.columns if column.dtype.is_nested()), None)
-    if compound:
-        raise UsageError(f"{compound} is a compound field, which bulk queries refuse", remedy="Read it by REST.")
-    if not data.endswith(b"\n"):
-        _check_last_record(data, page)
-    try:
-        text = pl.read_csv(io.BytesIO(data), infer_schema=False, null_values=[""])
-    except pl.exceptions.PolarsError as error:
-        raise _broken(page, str(error)) from error
-    names = {name.casefold(): name for name in text.columns}
-    if sorted(names) != sorted(name.casefold() for name in shape.names):
-        raise DecodeError(
-            f"its columns are {', '.join(text.columns)}, and {', '.join(shape.names)} were asked for",
-            where=f"page {page.name}",
-            remedy="Report this: the page belongs to another query, or the describe is not the org's.",
-        )
-    return text.select(pl.col(names[name.casefold()]).alias(name) for name in shape.names)
-
-
-def _check_last_record(data: bytes, page: Path) -> None:
-    """Polars fills a short record with nulls; a page that does not end with a line is read once more, strictly."""
-    header = next(csv.reader(io.StringIO(data[: 1 << 17].decode("utf-8", "ignore"), newline="")))
-    if data.count(b'"') % 2:
-        raise _broken(page, "its last value is cut off")
-    try:
-        pa_csv.read_csv(
-            pa.BufferReader(data + b"\n"),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string())),
-        )
-    except pa.ArrowInvalid as error:
-        raise _broken(page, str(error)) from error
-
-
-def _broken(page: Path, reason: str) -> DecodeError:
+def _cut(name: str, reason: str) -> DecodeError:
     return DecodeError(
         f"it is no whole CSV: {reason}",
-        where=f"page {page.name}",
+        where=f"page {name}",
         remedy="Fetch the page again; it was cut or changed.",
     )
+
+
+def _arrow_type(dtype: pl.DataType) -> pa.DataType | None:
+    if isinstance(dtype, pl.Decimal):
+        return pa.decimal128(dtype.precision or 38, dtype.scale)
+    return _ARROW.get(dtype)
+
+
+def _parse(page: bytes, types: Mapping[str, pa.DataType | None]) -> pa.Table:
+    """The columns that ``types`` names, as text where it names no type. Raises ArrowInvalid for what does not fit.
+
+    pyarrow takes a page that is cut inside its last quoted value for a whole one. So a record without values goes
+    behind the last one: it comes back as it is, unless a quotation mark is open. A page that is cut behind the first
+    of two quotation marks shows it only by the missing line end; the org ends every record with one (bulk2.md 4.8).
+    """
+    whole = page + b",".join([b'""'] * len(types)) + b"\n"
+    table = pa_csv.read_csv(
+        pa.BufferReader(whole),
+        # One block, so that no record is longer than it; the pages are read in parallel instead.
+        read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(whole)),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa_csv.ConvertOptions(
+            column_types={name: kind or pa.string() for name, kind in types.items()},
+            include_columns=list(types),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=True,
+            true_values=["true"],
+            false_values=["false"],
+        ),
+    )
+    rows = table.num_rows - 1
+    if rows < 0 or any(column.null_count != 1 for column in table.slice(rows).columns):
+        raise pa.ArrowInvalid("its last value is cut off")
+    return table.slice(0, rows)
+
+
+def _framed(table: pa.Table, names: Mapping[str, str]) -> pl.DataFrame:
+    frame = pl.DataFrame(table)
+    frame.columns = list(names)
+    return frame
+
+
+def _blocks(file: BinaryIO, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """Parts of a page that end with a record; each begins with the header line."""
+    header, rest = b"", b""
+    while piece := file.read(size):
+        data = rest + piece
+        end = _end_of_records(data)
+        if not header and end:
+            header = data[: data.index(b"\n") + 1]  # the names of fields have no line breaks
+            yield data[:end]
+        elif end:
+            yield header + data[:end]
+        rest = data[end:]
+    if rest:
+        yield header + rest
+
+
+def _end_of_records(data: bytes) -> int:
+    """Where the last whole record ends: behind a line end with an even number of quotation marks before it."""
+    end = data.rfind(b"\n")
+    quotes = data.count(b'"', 0, max(end, 0))
+    while end >= 0 and quotes % 2:
+        before = data.rfind(b"\n", 0, end)
+        quotes -= data.count(b'"', max(before, 0), end)
+        end = before
+    return end + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sfframe.codec.decode_csv import read_bulk
+from sfframe.codec.decode_csv import PageReader, _blocks
 from sfframe.codec.decode_json import read_rest
 from sfframe.codec.layout import Shape, ShapeColumn
 from sfframe.codec.types import ADDRESS, rule_for
@@ -58,6 +59,9 @@ VALUES = (
 )
 
 
+NASTY = st.text(st.sampled_from('"",\n\r aä'), max_size=5)
+
+
 def pages(tmp_path, *bodies):
     paths = []
     for number, body in enumerate(bodies):
@@ -65,6 +69,14 @@ def pages(tmp_path, *bodies):
         path.write_bytes(body.encode() if isinstance(body, str) else body)
         paths.append(path)
     return paths
+
+
+def read_bulk(paths, shape, **options):
+    reader = PageReader(shape, **options)
+    frames = [pl.DataFrame(schema=reader.schema)]
+    for path in paths:
+        frames += reader.read_file(path, first_row=sum(frame.height for frame in frames))
+    return pl.concat(frames)
 
 
 def test_bulk_pages_are_one_typed_frame_and_every_page_repeats_the_header(tmp_path):
@@ -112,9 +124,31 @@ def test_a_page_that_is_cut_off_is_refused(tmp_path, body):
         read_bulk(pages(tmp_path, body), Shape((column("Name"), column("City"))))
 
 
-def test_a_page_without_a_last_line_end_is_whole_when_its_last_record_is(tmp_path):
-    shape = Shape((column("Name"), column("City")))
-    assert read_bulk(pages(tmp_path, '"Name","City"\n"a","b"'), shape).rows() == [("a", "b")]
+@given(st.data())
+def test_a_page_that_is_cut_anywhere_is_refused_or_gives_a_beginning_of_its_rows(data):
+    cells = data.draw(st.lists(st.tuples(NASTY, NASTY), min_size=1, max_size=4))
+    quoted = ['"' + cell.replace('"', '""') + '"' for row in cells for cell in row]
+    page = ('"Name","City"\n' + "".join(f"{a},{b}\n" for a, b in zip(quoted[::2], quoted[1::2], strict=True))).encode()
+    reader = PageReader(Shape((column("Name"), column("City"))))
+    rows = [tuple(cell or None for cell in row) for row in cells]
+    assert reader.read(page).rows() == rows
+    try:
+        found = reader.read(page[: data.draw(st.integers(0, len(page) - 1))])
+    except DecodeError:
+        return
+    assert found.rows() == rows[: found.height]
+    assert found.height < len(rows)
+
+
+@given(st.lists(st.tuples(NASTY, NASTY), max_size=6), st.integers(1, 12))
+def test_a_page_on_disk_is_read_in_blocks_that_end_with_a_record(cells, size):
+    page = pl.DataFrame(cells, schema={"Name": pl.String, "City": pl.String}, orient="row").write_csv(
+        quote_style="always"
+    )
+    blocks = list(_blocks(io.BytesIO(page.encode()), size))
+    reader = PageReader(Shape((column("Name"), column("City"))))
+    frames = [reader.read(block) for block in blocks]
+    assert [row for frame in frames for row in frame.rows()] == [(a or None, b or None) for a, b in cells]
 
 
 @pytest.mark.parametrize(
