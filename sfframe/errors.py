@@ -30,7 +30,7 @@ row-level codes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 if TYPE_CHECKING:
     import polars as pl
@@ -160,7 +160,14 @@ class ServerUnavailable(ApiError):
 
 
 class JobError(SfframeError):
-    """A bulk job as a whole did not do its work."""
+    """A bulk job as a whole did not do its work. ``batch_id`` names the batch of Bulk API 1.0 that it is about."""
+
+    batch_id = ""
+
+    def of_batch(self, batch_id: str) -> Self:
+        """This error, about one batch of its job."""
+        self.batch_id = batch_id
+        return self
 
 
 class JobFailed(JobError):
