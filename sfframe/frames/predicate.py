@@ -226,7 +226,7 @@ def _series(node: Node) -> pl.Series:
     return pl.select(pl.Expr.deserialize(io.StringIO(json.dumps(node)), format="json")).to_series()
 
 
-def _value(node: Node) -> Any:
+def _value(node: Node) -> Node:
     return _series(node).item()
 
 
