@@ -35,6 +35,7 @@ from sfframe.load import LoadLimits, LoadOptions
 from sfframe.metadata import describe, frame_schema, validate_frame
 from sfframe.orgs import connect
 from sfframe.read import read_soql
+from sfframe.read_options import ReadOptions
 from sfframe.results import LoadResult
 from sfframe.runs import history, resume
 from sfframe.schema import Field, PicklistValue, SObject
@@ -71,6 +72,7 @@ __all__ = [
     "PermissionDenied",
     "PicklistValue",
     "QueryError",
+    "ReadOptions",
     "RowsFailed",
     "RowsFailedWarning",
     "SObject",

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Final, Literal
 
 from sfframe import soql
 from sfframe.errors import IncompleteAnswer, UsageError
 from sfframe.jobs.extract import QueryJob, fetch_pages, rest_pages, start_query, wait_for_query
 from sfframe.progress import shown
-from sfframe.protocol.query import fits_in_uri
+from sfframe.protocol.query import fits_in_uri, query_more
 from sfframe.read_options import ReadOptions
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Plan:
     query: str
     parsed: soql.Query
     shape: Shape
-    all_rows: bool = False
+    include_deleted: bool = False
     options: ReadOptions = field(default_factory=ReadOptions)
 
 
@@ -104,13 +105,13 @@ def fetch(org: Org, plan: Plan) -> Fetched:
         raise UsageError(f"A bulk query cannot have {refused}", remedy='Use api="rest", or leave it out of the query.')
     if api == "bulk2" or (api == "auto" and not refused and not fits_in_uri(plan.query)):
         return _by_bulk(org, plan, "asked for" if api == "bulk2" else "the query is too long for a URI", None, began)
-    pages = rest_pages(org, plan.query, all_rows=plan.all_rows, cancel=plan.options.cancel)
+    pages = rest_pages(org, plan.query, include_deleted=plan.include_deleted, cancel=plan.options.cancel)
     first = next(pages)
     if api == "auto" and not refused and first.total_size >= BULK_FROM:
         return _by_bulk(org, plan, f"{first.total_size:,} rows, {BULK_FROM:,} or more", first.total_size, began)
     reason = "asked for" if api == "rest" else f"a bulk query cannot have {refused}" if refused else ""
     decision = Decision("rest", reason or f"{first.total_size:,} rows, less than {BULK_FROM:,}", first.total_size)
-    return Fetched(org, plan, decision, lambda: _rest_batches(plan, first, pages), began=began)
+    return Fetched(org, plan, decision, lambda: _rest_batches(org, plan, first, pages), began=began)
 
 
 def refused_by_bulk(query: soql.Query, shape: Shape) -> str:
@@ -125,15 +126,16 @@ def refused_by_bulk(query: soql.Query, shape: Shape) -> str:
     return f"the compound or binary field {special[0]}" if special else ""
 
 
-def _rest_batches(plan: Plan, first: QueryPage, later: Iterator[QueryPage]) -> Iterator[pl.DataFrame]:
-    from sfframe.codec.decode_json import read_rest
+def _rest_batches(org: Org, plan: Plan, first: QueryPage, later: Iterator[QueryPage]) -> Iterator[pl.DataFrame]:
+    from sfframe.codec.decode_json import PageReader
 
     rows = 0
     options = plan.options
+    reader = PageReader(
+        plan.shape, options.decimals, options.split_multipicklists, lambda path: _bodies(org, path, options.cancel)
+    )
     for page in chain([first], later):
-        batch = read_rest(
-            [page.body], plan.shape, decimals=options.decimals, split_multipicklists=options.split_multipicklists
-        )
+        batch = reader.read(page.body, first_row=rows)
         rows += batch.height
         yield batch
     if not plan.shape.count_only and rows != first.total_size:
@@ -144,8 +146,16 @@ def _rest_batches(plan: Plan, first: QueryPage, later: Iterator[QueryPage]) -> I
         )
 
 
+def _bodies(org: Org, next_path: str | None, cancel: Event | None) -> Iterator[bytes]:
+    """The further pages of one record's children."""
+    while next_path is not None:
+        page = org.send(query_more(next_path), cancel=cancel)
+        yield page.body
+        next_path = page.next_path
+
+
 def _by_bulk(org: Org, plan: Plan, reason: str, total_size: int | None, began: int) -> Fetched:
-    job = QueryJob(plan.query, all_rows=plan.all_rows)
+    job = QueryJob(plan.query, include_deleted=plan.include_deleted)
     job_id = start_query(org, job, cancel=plan.options.cancel)
     decision = Decision("bulk2", reason, total_size, job_id)
     return Fetched(org, plan, decision, lambda: _bulk_batches(org, plan, job_id), began=began)

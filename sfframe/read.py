@@ -2,97 +2,219 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, get_args, overload
+from typing import TYPE_CHECKING, Final, Literal, get_args, overload
 
 from sfframe import orgs, soql
-from sfframe.errors import UsageError
-from sfframe.fetch import Plan, fetch
-from sfframe.read_options import Api, ReadOptions
+from sfframe.errors import IncompleteAnswer, UsageError
+from sfframe.fetch import Plan, fetch, refused_by_bulk
+from sfframe.protocol.query import QUERY_BYTES, query_bytes
+from sfframe.read_options import ReadOptions
+from sfframe.soql.parser import MAX_LENGTH
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
 
+    from sfframe.codec.layout import Shape
+    from sfframe.connection.org import Org
+    from sfframe.frames.shape import Describe
+    from sfframe.frames.statements import Room
     from sfframe.orgs import OrgLike
+    from sfframe.schema import SObject
 
 Backend = Literal["polars", "pandas", "pyarrow"]
+Parents = Literal["columns", "structs"]
+
+_FEW_CALLS: Final = 10  # REST queries of one long list that are still quicker than a bulk job (bulk2.md 6.5)
+_TRIES: Final = 3  # for the parts of a row that must not have changed between two queries
 
 
 @overload
 def read_soql(
     query: str,
     *,
+    params: Mapping[str, object] | None = None,
     org: OrgLike | None = None,
-    api: Api = "auto",
-    all_rows: bool = False,
+    include_deleted: bool = False,
+    parents: Parents = "columns",
     backend: Literal["polars"] = "polars",
-    decimals: bool = False,
-    split_multipicklists: bool = False,
+    options: ReadOptions = ReadOptions(),
 ) -> pl.DataFrame: ...
 @overload
 def read_soql(
     query: str,
     *,
+    params: Mapping[str, object] | None = None,
     org: OrgLike | None = None,
-    api: Api = "auto",
-    all_rows: bool = False,
+    include_deleted: bool = False,
+    parents: Parents = "columns",
     backend: Literal["pandas"],
-    decimals: bool = False,
-    split_multipicklists: bool = False,
+    options: ReadOptions = ReadOptions(),
 ) -> pd.DataFrame: ...
 @overload
 def read_soql(
     query: str,
     *,
+    params: Mapping[str, object] | None = None,
     org: OrgLike | None = None,
-    api: Api = "auto",
-    all_rows: bool = False,
+    include_deleted: bool = False,
+    parents: Parents = "columns",
     backend: Literal["pyarrow"],
-    decimals: bool = False,
-    split_multipicklists: bool = False,
+    options: ReadOptions = ReadOptions(),
 ) -> pa.Table: ...
 def read_soql(
     query: str,
     *,
+    params: Mapping[str, object] | None = None,
     org: OrgLike | None = None,
-    api: Api = "auto",
-    all_rows: bool = False,
+    include_deleted: bool = False,
+    parents: Parents = "columns",
     backend: Backend = "polars",
-    decimals: bool = False,
-    split_multipicklists: bool = False,
+    options: ReadOptions = ReadOptions(),
 ) -> object:
     """The rows of a SOQL query, typed by the describes of the objects that it names.
 
-    Columns stand in SELECT order under their API names; a field of a parent is called as in the query (``Owner.Name``)
-    and is null where there is no parent. Ids and texts are String (a null and an empty text are the same thing in
-    Salesforce: null), int is Int64, other numbers Float64 (with ``decimals`` stored ones are Decimal by precision and
-    scale), date Date, datetime Datetime("ms", "UTC"), time Time, multi-picklists text ``A;B`` (with
-    ``split_multipicklists`` lists), address and location Struct. ``SELECT COUNT()`` gives one row with ``count``.
+    Columns stand in SELECT order under their API names; an empty answer has them too. Ids and texts are String (a null
+    and an empty text are the same thing in Salesforce: null), int is Int64, other numbers Float64, date Date, datetime
+    Datetime("ms", "UTC"), time Time, multi-picklists text ``A;B``, address and location Struct; ``options`` has Decimal
+    and lists. A field of a parent is called as in the query (``Owner.Name``) and null where there is no parent;
+    ``parents="structs"`` makes one Struct of each parent, and adds the object's name as ``Type`` where that varies.
+    A child sub-query is a List of Structs, complete, empty where there are no children; TYPEOF is a Struct with
+    ``Type``. Aggregates have their aliases, or ``expr0``; ``SELECT COUNT()`` gives one row with ``count``.
 
-    ``api`` is ``"rest"``, ``"bulk2"``, or ``"auto"``: REST where only REST can answer, and for less than 20,000 rows;
-    a Bulk API 2.0 job else. ``all_rows`` includes deleted and archived records. ``backend`` is the kind of frame.
+    ``SELECT *`` means all fields but compound and binary ones; FIELDS() works without its limit of 200 rows.
+    ``params`` are the values of ``:names`` in the query: text, numbers, booleans, dates, datetimes with a zone, None,
+    or lists of them for IN. They cannot change the query, whatever they hold. A query that is too long for the org
+    because of such a list, or of its fields, is sent as several, joined by Id. ``include_deleted`` finds deleted and
+    archived records too. ``backend`` is the kind of frame.
 
     The number of rows is checked against what the org says; a shortfall raises IncompleteAnswer, and no part of the
-    answer is handed out. A value that does not fit its type raises DecodeError. SoqlSyntaxError and QueryError name the
-    place in the query.
+    answer is handed out. A value that does not fit its type raises DecodeError. SoqlSyntaxError points at the place in
+    the query before anything is sent, UsageError names near fields, NotFound near objects, QueryError is the org's own.
 
     >>> import sfframe as sf
     >>> sf.read_soql("SELECT Name, IsSandbox FROM Organization", org="local").row(0)
     ('sfframe embedded org', True)
+    >>> query = "SELECT Id, (SELECT LastName FROM Contacts) FROM Account WHERE Name IN :names"
+    >>> sf.read_soql(query, params={"names": ["Acme", "O'Neill"]}, org="local").columns
+    ['Id', 'Contacts']
     """
-    if api not in get_args(Api):
-        raise UsageError(f"There is no api {api!r}", remedy=f"Use one of {', '.join(map(repr, get_args(Api)))}.")
     convert = _converter(backend)
-    parsed = soql.parse(query)
+    if parents not in get_args(Parents):
+        raise UsageError(f"parents cannot be {parents!r}", remedy='Use "columns" or "structs".')
+    parsed = soql.parse(query, star=True)
     connection = orgs.connect(org)
-    from sfframe.frames.shape import shape as shape_of
+    bound = soql.bind(parsed, params or {}, text=query, timezone=options.timezone or connection.timezone)
+    if bound.all_rows:  # what Apex calls it; the API has a resource of its own (rest.md 5)
+        bound, include_deleted = replace(bound, all_rows=False), True
+    asked = _understood(bound, connection, structs=parents == "structs")
+    text = query if asked.query == parsed else soql.to_text(asked.query)
+    reading = _Reading(connection, asked.sobject, asked.describe, include_deleted, options)
+    frame = reading.whole(asked.query, text, asked.shape)
+    if parents == "structs":
+        from sfframe.frames.selection import parents_as_structs
 
-    shape = shape_of(parsed, connection.describe(parsed.source.name), connection.describe)
-    options = ReadOptions(api, decimals, split_multipicklists)
-    return convert(fetch(connection, Plan(query, parsed, shape, all_rows, options)).frame())
+        frame = parents_as_structs(frame, asked.shape)
+    return convert(frame)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A query whose names are known: written out, and what its answer looks like."""
+
+    query: soql.Query
+    shape: Shape
+    sobject: SObject
+    describe: Describe
+
+
+def _understood(query: soql.Query, org: Org, *, structs: bool) -> _Asked:
+    """Looks all names up; before one is refused, the describes are asked for once more (architecture.md 4.11)."""
+    try:
+        return _looked_up(query, org.describe, structs)
+    except UsageError:
+        return _looked_up(query, cache(lambda name: org.describe(name, fresh=True)), structs)
+
+
+def _looked_up(query: soql.Query, describe: Describe, structs: bool) -> _Asked:
+    from sfframe.frames.selection import with_object_names, written_out
+    from sfframe.frames.shape import shape
+
+    sobject = describe(query.source.name)
+    if not sobject.queryable:
+        raise UsageError(f"{sobject.name} cannot be queried", where=f"FROM {query.source.name}")
+    written = written_out(query, sobject, describe)
+    if structs:
+        written = with_object_names(written, sobject, describe)
+    return _Asked(written, shape(written, sobject, describe), sobject, describe)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the statements of one read are sent."""
+
+    org: Org
+    sobject: SObject
+    describe: Describe
+    include_deleted: bool
+    options: ReadOptions
+
+    def whole(self, query: soql.Query, text: str, shape: Shape) -> pl.DataFrame:
+        """The answer of a query, however long it is."""
+        from sfframe.frames.statements import by_values, united
+
+        room = self._room(query, shape)
+        if room.measure(text) <= room.most:
+            return self._fetched(query, text, shape)
+        parts = by_values(query, room)
+        if len(parts) == 1:
+            return self._by_columns(query, shape, room)
+        frames = [self._by_columns(part, self._shape(part), room) for part in parts]
+        return united(frames, query, shape.names)
+
+    def _by_columns(self, query: soql.Query, shape: Shape, room: Room) -> pl.DataFrame:
+        from sfframe.frames.statements import by_columns, joined
+
+        parts = by_columns(query, self.sobject, room)
+        if len(parts) == 1:
+            return self._fetched(query, soql.to_text(query), shape)
+        for _ in range(_TRIES):
+            frame = joined([self._fetched(one, soql.to_text(one), self._shape(one)) for one in parts], shape.names)
+            if frame is not None:
+                return frame
+        raise IncompleteAnswer(
+            f"the fields need {len(parts)} queries, and between them records came, went or changed",
+            where=f"FROM {self.sobject.name}",
+            remedy="Run it again, name fewer fields, or leave LIMIT out.",
+        )
+
+    def _room(self, query: soql.Query, shape: Shape) -> Room:
+        """What one statement may hold. A bulk query takes more than a URI, but a few calls are quicker than a job."""
+        from sfframe.frames.statements import Room, by_values
+
+        short = Room(query_bytes, QUERY_BYTES)
+        long = Room(len, MAX_LENGTH)
+        if self.options.api == "rest" or refused_by_bulk(query, shape):
+            return short
+        if self.options.api == "auto" and not (query.order_by or query.limit is not None):
+            parts = by_values(query, short)
+            if len(parts) <= _FEW_CALLS and all(map(short.has, parts)):
+                return short
+        return long
+
+    def _shape(self, query: soql.Query) -> Shape:
+        from sfframe.frames.shape import shape
+
+        return shape(query, self.sobject, self.describe)
+
+    def _fetched(self, query: soql.Query, text: str, shape: Shape) -> pl.DataFrame:
+        plan = Plan(text, query, shape, include_deleted=self.include_deleted, options=self.options)
+        return fetch(self.org, plan).frame()
 
 
 def _converter(backend: Backend) -> Callable[[pl.DataFrame], object]:

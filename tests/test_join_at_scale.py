@@ -72,7 +72,7 @@ def test_a_large_answer_is_read_by_bulk_and_is_the_same_as_by_rest(local_org: sf
     query = f"SELECT Id, {', '.join(frame.columns)}, Owner.Username, Parent.Name, CreatedDate FROM Account ORDER BY Id"
     by_size = sf.read_soql(query, org=org)
     assert by_size.height == 30_000
-    assert_frame_equal(by_size, sf.read_soql(query, org=org, api="rest"))
-    assert_frame_equal(by_size, sf.read_soql(query, org=org, api="bulk2"))
+    assert_frame_equal(by_size, sf.read_soql(query, org=org, options=sf.ReadOptions(api="rest")))
+    assert_frame_equal(by_size, sf.read_soql(query, org=org, options=sf.ReadOptions(api="bulk2")))
     assert by_size["Owner.Username"].unique().to_list() == [org.identity.username]
     assert by_size["Parent.Name"].null_count() == 30_000

@@ -70,7 +70,7 @@ def test_update_null_clears_ignore_leaves_and_delete_takes_the_id_alone(keyed: s
     assert gone.counts == {"deleted": 1}
     assert gone.frame["Name"].to_list() == ["A"]  # what was not sent comes back all the same
     assert sf.read_soql(phones, org=keyed).height == 1
-    assert sf.read_soql(phones, org=keyed, all_rows=True).height == 2
+    assert sf.read_soql(phones, org=keyed, include_deleted=True).height == 2
 
 
 def test_the_same_upsert_twice_creates_nothing_twice(keyed: sf.Org) -> None:
@@ -166,7 +166,7 @@ def test_pain_simple_salesforce_line_breaks_and_odd_text_arrive_whole(org: sf.Or
     assert result.counts == {"created": len(texts)}
     read = sf.read_soql("SELECT Description FROM Account ORDER BY Name", org=org)
     assert read["Description"].to_list() == texts
-    bulk = sf.read_soql("SELECT Description FROM Account ORDER BY Name", org=org, api="bulk2")
+    bulk = sf.read_soql("SELECT Description FROM Account ORDER BY Name", org=org, options=sf.ReadOptions(api="bulk2"))
     assert bulk["Description"].to_list() == texts
 
 
@@ -211,7 +211,8 @@ def test_every_type_goes_in_and_comes_back_the_same(local_org: sf.LocalOrg, org:
     assert result.counts == {"created": 2}
     names = ", ".join(frame.columns)
     for api in ("rest", "bulk2"):
-        read = sf.read_soql(f"SELECT {names} FROM Thing__c ORDER BY Name", org=org, api=api, split_multipicklists=True)
+        options = sf.ReadOptions(api=api, split_multipicklists=True)
+        read = sf.read_soql(f"SELECT {names} FROM Thing__c ORDER BY Name", org=org, options=options)
         wanted = frame.with_columns(pl.col("Flag__c").fill_null(False), pl.col("Moment__c").dt.cast_time_unit("ms"))
         assert read.drop("Tags__c").equals(wanted.drop("Tags__c")), api
         assert [None if tags is None else set(tags) for tags in read["Tags__c"]] == [{"red", "blue"}, None]

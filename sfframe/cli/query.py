@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from sfframe import orgs
 from sfframe.read import read_soql
-from sfframe.read_options import Api
+from sfframe.read_options import Api, ReadOptions
 from sfframe.results import save_frame, text_of, writeable
 
 
@@ -20,7 +20,7 @@ def query(
     org: str | None = None,
     output: Annotated[str, Parameter(name=["--output", "-o"])] = "-",
     api: Api = "auto",
-    all_rows: bool = False,
+    include_deleted: bool = False,
 ) -> int:
     """Run a SOQL query and write its rows.
 
@@ -34,14 +34,14 @@ def query(
         A file (.csv, .parquet, .jsonl or .arrow), or - for CSV on standard output.
     api
         rest, bulk2, or auto.
-    all_rows
+    include_deleted
         Include deleted and archived records.
     """
     target = None if output == "-" else Path(output)
     if target is not None:
         writeable(target)
     with orgs.connect(org) as connection:
-        frame = read_soql(soql, org=connection, api=api, all_rows=all_rows)
+        frame = read_soql(soql, org=connection, include_deleted=include_deleted, options=ReadOptions(api=api))
     if target is None:
         sys.stdout.write(text_of(frame))
     else:

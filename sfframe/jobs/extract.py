@@ -45,7 +45,7 @@ class QueryJob:
     """
 
     soql: str
-    all_rows: bool = False
+    include_deleted: bool = False
     max_records: int | None = None
     column_delimiter: Delimiter = "COMMA"
     keep: bool = True
@@ -94,7 +94,8 @@ def run_query(
 def start_query(wire: Wire, job: QueryJob, *, cancel: Event | None = None, on_event: Listener | None = None) -> str:
     """Makes the job and gives its id; the org begins at once."""
     made = wire.send(
-        bulk2_query.create(job.soql, all_rows=job.all_rows, column_delimiter=job.column_delimiter), cancel=cancel
+        bulk2_query.create(job.soql, include_deleted=job.include_deleted, column_delimiter=job.column_delimiter),
+        cancel=cancel,
     )
     _Watch(on_event).tell("queued", made, 0)
     return made.id
@@ -177,14 +178,14 @@ def fetch_pages(
 
 
 def rest_pages(
-    wire: Wire, soql: str, *, all_rows: bool = False, batch_size: int | None = None, cancel: Event | None = None
+    wire: Wire, soql: str, *, include_deleted: bool = False, batch_size: int | None = None, cancel: Event | None = None
 ) -> Iterator[QueryPage]:
     """The pages of a REST query, each a JSON body as bytes.
 
     Checked here: every page names the same total, and no page comes twice (``IncompleteAnswer``). Whether the records
     add up to ``total_size`` shows only when they are decoded, and is the caller's to check.
     """
-    page = wire.send(query.query(soql, all_rows=all_rows, batch_size=batch_size), cancel=cancel)
+    page = wire.send(query.query(soql, include_deleted=include_deleted, batch_size=batch_size), cancel=cancel)
     total, seen = page.total_size, set[str]()
     yield page
     while page.next_path is not None:

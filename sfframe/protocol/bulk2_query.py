@@ -31,16 +31,16 @@ class PageHead:
 
 
 def create(
-    soql: str, *, all_rows: bool = False, column_delimiter: Delimiter = "COMMA", line_ending: LineEnding = "LF"
+    soql: str, *, include_deleted: bool = False, column_delimiter: Delimiter = "COMMA", line_ending: LineEnding = "LF"
 ) -> Call[JobInfo]:
-    """A new query job; it runs at once. ``all_rows`` includes deleted and archived records.
+    """A new query job; it runs at once. ``include_deleted`` finds deleted and archived records.
 
     A refused query raises here, without a job. When the answer is lost and it is sent again, the first job only costs
     some of the org's daily allowance.
     """
     body = json_body(
         {
-            "operation": "queryAll" if all_rows else "query",
+            "operation": "queryAll" if include_deleted else "query",
             "query": soql,
             "contentType": "CSV",
             "columnDelimiter": column_delimiter,

@@ -19,7 +19,7 @@ from sfframe.protocol.json_body import (
 )
 
 URI_BYTES = 16_384  # longer ones get a 414 (rest.md 1.5)
-_HOST_AND_VERSION_BYTES = 384  # room for the host's name, the version and the name of the resource
+QUERY_BYTES = URI_BYTES - 384  # what is left for a query, in percent spelling: host, version and resource need room
 _HEAD_BYTES = 4_096  # totalSize, done and nextRecordsUrl stand before the records (rest.md 5)
 
 
@@ -35,10 +35,13 @@ class QueryPage:
     body: bytes = field(repr=False)
 
 
-def query(soql: str, *, all_rows: bool = False, batch_size: int | None = None) -> Call[QueryPage]:
-    """The first page. ``all_rows`` includes deleted and archived records; ``batch_size`` (200 to 2,000) is a hint."""
+def query(soql: str, *, include_deleted: bool = False, batch_size: int | None = None) -> Call[QueryPage]:
+    """The first page. ``include_deleted`` finds deleted and archived records too; ``batch_size`` (200 to 2,000) is a
+    hint.
+    """
     headers = {} if batch_size is None else {"Sforce-Query-Options": f"batchSize={batch_size}"}
-    return Call("GET", _resource(all_rows), read_page, repeatable=True, query=(("q", _fitting(soql)),), headers=headers)
+    query = (("q", _fitting(soql)),)
+    return Call("GET", _resource(include_deleted), read_page, repeatable=True, query=query, headers=headers)
 
 
 def query_more(next_path: str) -> Call[QueryPage]:
@@ -48,14 +51,19 @@ def query_more(next_path: str) -> Call[QueryPage]:
     return Call("GET", next_path, read_page, repeatable=True)
 
 
-def records(soql: str, *, all_rows: bool = False) -> Call[tuple[JsonObject, ...]]:
+def records(soql: str, *, include_deleted: bool = False) -> Call[tuple[JsonObject, ...]]:
     """The records of a query that is known to fit on one page, as parsed JSON without their ``attributes``."""
-    return Call("GET", _resource(all_rows), _read_records, repeatable=True, query=(("q", _fitting(soql)),))
+    return Call("GET", _resource(include_deleted), _read_records, repeatable=True, query=(("q", _fitting(soql)),))
+
+
+def query_bytes(soql: str) -> int:
+    """How many of ``QUERY_BYTES`` the text takes."""
+    return len(quote(soql, safe=""))
 
 
 def fits_in_uri(soql: str) -> bool:
     """False where the text is too long for a REST query; a bulk query takes it."""
-    return len(quote(soql, safe="")) + _HOST_AND_VERSION_BYTES <= URI_BYTES
+    return query_bytes(soql) <= QUERY_BYTES
 
 
 def read_page(reply: Reply) -> QueryPage:
@@ -68,8 +76,8 @@ def read_page(reply: Reply) -> QueryPage:
     return page
 
 
-def _resource(all_rows: bool) -> str:
-    return "queryAll" if all_rows else "query"
+def _resource(include_deleted: bool) -> str:
+    return "queryAll" if include_deleted else "query"
 
 
 def _fitting(soql: str) -> str:

@@ -197,7 +197,7 @@ def test_rest_pages_follow_the_next_path_to_the_end():
 
 def test_rest_pages_are_asked_only_as_far_as_they_are_wanted():
     org = RestOrg(page_to(1), page_to(None))
-    next(rest_pages(org, SOQL, all_rows=True))
+    next(rest_pages(org, SOQL, include_deleted=True))
     assert org.asked == ["queryAll"]
 
 

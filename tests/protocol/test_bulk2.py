@@ -149,7 +149,7 @@ def test_result_files_are_asked_by_their_names():
 
 
 def test_a_query_job_carries_the_query_and_the_format():
-    call = bulk2_query.create("SELECT Id FROM Account", all_rows=True, column_delimiter="PIPE")
+    call = bulk2_query.create("SELECT Id FROM Account", include_deleted=True, column_delimiter="PIPE")
     assert isinstance(call.body, bytes)
     assert json.loads(call.body) == {
         "operation": "queryAll",

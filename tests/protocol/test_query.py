@@ -18,7 +18,7 @@ def test_a_query_is_a_get_with_the_text_in_the_query_string():
     call = query("SELECT Id FROM Account", batch_size=500)
     assert (call.method, call.path, call.query) == ("GET", "query", (("q", "SELECT Id FROM Account"),))
     assert dict(call.headers) == {"Sforce-Query-Options": "batchSize=500"}
-    assert query("SELECT Id FROM Account", all_rows=True).path == "queryAll"
+    assert query("SELECT Id FROM Account", include_deleted=True).path == "queryAll"
 
 
 @pytest.mark.parametrize(
