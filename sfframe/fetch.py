@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from sfframe import soql
 from sfframe.errors import IncompleteAnswer, UsageError
-from sfframe.jobs.extract import QueryJob, fetch_pages, rest_pages, start_query, wait_for_query
+from sfframe.jobs.extract import QueryJob, fetch_pages, start_query, wait_for_query
+from sfframe.jobs.rest_query import rest_pages
 from sfframe.progress import shown
 from sfframe.protocol.query import fits_in_uri, query_more
 from sfframe.read_options import ReadOptions

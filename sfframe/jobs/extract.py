@@ -1,22 +1,24 @@
-"""Reading much: a bulk query job to pages on disk, or the pages of a REST query (bulk2.md 4, rest.md 5)."""
+"""A bulk query from its creation to its pages (bulk2.md 4)."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from threading import Event
+from typing import TypeVar
 
-from sfframe.errors import IncompleteAnswer, JobAborted, JobFailed
+from sfframe.errors import JobAborted, JobFailed
 from sfframe.facts import Delimiter
 from sfframe.jobs.events import JobEvent, JobEventKind, Listener, tell
 from sfframe.jobs.pacing import SYSTEM_CLOCK, Clock, Pacing, follow
-from sfframe.jobs.wire import Wire, check_cancel, download
-from sfframe.protocol import bulk2_query, query
+from sfframe.jobs.result_pages import Incoming, PageTaker
+from sfframe.jobs.wire import Wire, written_whole
+from sfframe.protocol import bulk2_query
 from sfframe.protocol.bulk2_job import JobInfo
-from sfframe.protocol.query import QueryPage
+
+T = TypeVar("T")
 
 _ENDED = frozenset({"JobComplete", "Failed", "Aborted"})  # bulk2.md 4.1
 
@@ -138,6 +140,26 @@ def wait_for_query(
     )
 
 
+def take_pages(
+    wire: Wire,
+    info: JobInfo,
+    take: Callable[[Incoming], T],
+    *,
+    ahead: int = 1,
+    max_records: int | None = None,
+    cancel: Event | None = None,
+    on_event: Listener | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    jitter: Callable[[], float] = random.random,
+) -> Iterator[T]:
+    """What ``take`` makes of the pages of a complete job, in their order; see ``PageTaker``. Tells each as an event."""
+    watch = _Watch(on_event)
+    taker = PageTaker(wire, info, take, ahead, max_records, cancel, clock, jitter)
+    for number, taken in enumerate(taker.results(), 1):
+        yield taken
+        watch.tell("in_progress", info, sum(step.rows or 0 for step in taker.steps[:number]))
+
+
 def fetch_pages(
     wire: Wire,
     info: JobInfo,
@@ -149,57 +171,29 @@ def fetch_pages(
     clock: Clock = SYSTEM_CLOCK,
     jitter: Callable[[], float] = random.random,
 ) -> Iterator[Page]:
-    """The pages of a complete job, each when it is whole on disk.
+    """The pages of a complete job one after the other, each when it is whole on disk.
 
     After the last one their rows are added up; ``IncompleteAnswer`` then says that what was given so far is not the
     whole answer. Until this iterator has ended, nothing of it may be taken for complete.
     """
-    watch = _Watch(on_event)
-    locator: str | None = None
-    seen: set[str] = set()
-    counted: list[int | None] = []
-    for number in count(1):
-        check_cancel(cancel, where="a bulk query", job_id=info.id)
-        target = folder / f"page-{number:05d}.{info.id}.csv"
-        call = bulk2_query.results(info.id, locator=locator, max_records=max_records)
-        head = bulk2_query.read_page_head(download(wire, call, target, cancel=cancel, clock=clock, jitter=jitter))
-        counted.append(head.rows)
-        yield Page(target, head.rows)
-        watch.tell("in_progress", info, sum(rows or 0 for rows in counted))
-        locator = head.locator
-        if locator is None:
-            break
-        if locator in seen:
-            raise _incomplete(info, "the org names the same page twice")
-        seen.add(locator)
-    found = sum(rows for rows in counted if rows is not None)
-    if None not in counted and info.records_processed is not None and found != info.records_processed:
-        raise _incomplete(info, f"the pages have {found:,} rows, the job counted {info.records_processed:,}")
+    return take_pages(
+        wire,
+        info,
+        lambda page: Page(keep_page(page, folder, info.id), page.head.rows),
+        max_records=max_records,
+        cancel=cancel,
+        on_event=on_event,
+        clock=clock,
+        jitter=jitter,
+    )
 
 
-def rest_pages(
-    wire: Wire, soql: str, *, include_deleted: bool = False, batch_size: int | None = None, cancel: Event | None = None
-) -> Iterator[QueryPage]:
-    """The pages of a REST query, each a JSON body as bytes.
-
-    Checked here: every page names the same total, and no page comes twice (``IncompleteAnswer``). Whether the records
-    add up to ``total_size`` shows only when they are decoded, and is the caller's to check.
-    """
-    page = wire.send(query.query(soql, include_deleted=include_deleted, batch_size=batch_size), cancel=cancel)
-    total, seen = page.total_size, set[str]()
-    yield page
-    while page.next_path is not None:
-        if page.next_path in seen:
-            raise IncompleteAnswer("the org names the same page twice", where="REST query", remedy="Run it again.")
-        seen.add(page.next_path)
-        page = wire.send(query.query_more(page.next_path), cancel=cancel)
-        if page.total_size != total:
-            raise IncompleteAnswer(
-                f"the first page names {total:,} records, a later one {page.total_size:,}",
-                where="REST query",
-                remedy="The records changed while they were read: run it again, or use a bulk query.",
-            )
-        yield page
+def keep_page(page: Incoming, folder: Path, job_id: str) -> Path:
+    """Writes the page to a file that has its name only when it is whole."""
+    target = folder / f"page-{page.number + 1:05d}.{job_id}.csv"
+    with written_whole(target) as file:
+        file.writelines(page.chunks)
+    return target
 
 
 @dataclass(slots=True)
@@ -220,12 +214,3 @@ class _Watch:
         rows = info.records_processed or 0
         message = info.error_message
         tell(self.listener, JobEvent(kind, 0, 1, info.id, info.state, rows, processed, 0, 0, message))
-
-
-def _incomplete(info: JobInfo, what: str) -> IncompleteAnswer:
-    return IncompleteAnswer(
-        what,
-        where=f"job {info.id}",
-        remedy="Read the job again by its id; if it stays so, run the query anew.",
-        job_id=info.id,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 from sfframe.facts import Delimiter, LineEnding
 from sfframe.protocol.bulk2_job import (
@@ -15,7 +16,8 @@ from sfframe.protocol.bulk2_job import (
     read_job,
     read_job_list,
 )
-from sfframe.protocol.call import Call, read_bytes, read_nothing
+from sfframe.protocol.call import Call, Reply, read_bytes, read_nothing
+from sfframe.protocol.json_body import flag, objects, read_object, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,18 @@ class PageHead:
 
     rows: int | None
     locator: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageLinks:
+    """Up to five pages by their locators, and where the next five are named; None on the last.
+
+    ``available`` is False where the org does not name pages ahead; then each page names the next one.
+    """
+
+    locators: tuple[str, ...]
+    next_locator: str | None = None
+    available: bool = True
 
 
 def create(
@@ -71,6 +85,22 @@ def results(job_id: str, *, locator: str | None = None, max_records: int | None 
     )
 
 
+def result_pages(job_id: str, *, locator: str | None = None) -> Call[PageLinks]:
+    """The locators of the next pages, which may then be fetched at the same time (bulk2.md 4.5).
+
+    An org without this answers 400 or 404; that is not raised, the links are then not ``available``.
+    """
+    return Call(
+        "GET",
+        f"jobs/query/{checked_id(job_id)}/resultPages",
+        _read_links,
+        repeatable=True,
+        query=() if locator is None else (("locator", locator),),
+        accepts=frozenset({400, 404}),
+        job_id=job_id,
+    )
+
+
 def read_page_head(headers: Mapping[str, str]) -> PageHead:
     """Takes lower-case names. The text ``null``, an empty header and a missing one all end (bulk2.md 4.4)."""
     rows = headers.get("sforce-numberofrecords", "").strip()
@@ -108,3 +138,19 @@ def list_jobs(*, locator: str | None = None, job_type: str | None = "V2Query") -
     wanted = (("jobType", job_type), ("queryLocator", locator))
     query = tuple((key, value) for key, value in wanted if value)
     return Call("GET", "jobs/query", read_job_list, repeatable=True, query=query)
+
+
+def _read_links(reply: Reply) -> PageLinks:
+    """Takes only the locators: two shapes with links of two kinds are on record (bulk2.md 4.5)."""
+    if reply.status >= 400:
+        return PageLinks((), available=False)
+    body = read_object(reply)
+    pages = objects(body.get("resultPages") or body.get("resultChunks"))
+    links = [text(page, "resultUrl") or text(page, "resultLink") for page in pages]
+    following = text(body, "nextRecordsUrl") or text(body, "nextRecordUrl")
+    return PageLinks(tuple(filter(None, map(_locator, links))), _locator(following) if not flag(body, "done") else None)
+
+
+def _locator(link: str) -> str | None:
+    values = dict(pair.partition("=")[::2] for pair in urlsplit(link).query.split("&"))
+    return unquote(values.get("locator", "")) or None  # a plus is itself: locators are base64 (bulk2.md 4.4)

@@ -1,16 +1,14 @@
 """Bulk queries to pages on disk, and REST pages: complete, or an error that says so."""
 
-import json
 import threading
 
 import pytest
 
 from sfframe.errors import Cancelled, ConnectionFailed, IncompleteAnswer, JobAborted, JobFailed, JobTimeout, NotFound
 from sfframe.jobs.events import JobEvent
-from sfframe.jobs.extract import Extract, Page, QueryJob, fetch_pages, rest_pages, run_query, wait_for_query
+from sfframe.jobs.extract import Extract, Page, QueryJob, fetch_pages, run_query, wait_for_query
 from sfframe.jobs.pacing import Pacing
-from sfframe.protocol.call import Call, Reply
-from sfframe.protocol.error_body import answer
+from sfframe.protocol.call import Call
 from tests.jobs.scripted_org import Failure, FastClock, ScriptedOrg, lost
 
 JOB = "750AB0000000001AAA"
@@ -162,53 +160,6 @@ def test_a_cancel_stops_at_every_step(tmp_path, step):
     cancel = threading.Event()
     with pytest.raises(Cancelled):
         run(three_pages(Failure(step, True, cancel.set)), tmp_path, cancel=cancel)
-
-
-# -- REST -----------------------------------------------------------------------------------------------------------
-
-
-class RestOrg:
-    """Pages of a REST query by their paths."""
-
-    def __init__(self, *pages: dict[str, object]) -> None:
-        self.pages = [json.dumps(page).encode() for page in pages]
-        self.asked: list[str] = []
-
-    def send(self, call, *, cancel=None):
-        assert cancel is None
-        self.asked.append(call.path)
-        number = int(call.path.rpartition("-")[2]) if "-" in call.path else 0
-        return answer(call, Reply(200, {}, self.pages[number]))
-
-    def stream(self, call, *, cancel=None):
-        raise AssertionError(f"REST pages are not streamed: {call} {cancel}")
-
-
-def page_to(number: int | None, total: int = 3) -> dict[str, object]:
-    more = {} if number is None else {"nextRecordsUrl": f"/services/data/v66.0/query/0r8-{number}"}
-    return {"totalSize": total, "done": number is None, **more, "records": [{"Id": "1"}]}
-
-
-def test_rest_pages_follow_the_next_path_to_the_end():
-    org = RestOrg(page_to(1), page_to(2), page_to(None))
-    assert [page.done for page in rest_pages(org, SOQL)] == [False, False, True]
-    assert org.asked == ["query", "/services/data/v66.0/query/0r8-1", "/services/data/v66.0/query/0r8-2"]
-
-
-def test_rest_pages_are_asked_only_as_far_as_they_are_wanted():
-    org = RestOrg(page_to(1), page_to(None))
-    next(rest_pages(org, SOQL, include_deleted=True))
-    assert org.asked == ["queryAll"]
-
-
-def test_a_total_that_changes_between_pages_is_an_error():
-    with pytest.raises(IncompleteAnswer, match="first page names 3 records, a later one 4"):
-        list(rest_pages(RestOrg(page_to(1), page_to(None, total=4)), SOQL))
-
-
-def test_a_next_path_that_comes_back_does_not_loop():
-    with pytest.raises(IncompleteAnswer, match="same page twice"):
-        list(rest_pages(RestOrg(page_to(1), page_to(1)), SOQL))
 
 
 def _create() -> Call[object]:
