@@ -37,6 +37,7 @@ HEADER_CHARACTERS = 32_000  # bulk2.md 3.1
 JOB_ID_PREFIX = "750"  # bulk2.md 1.1
 
 INGEST_ENDED = frozenset({"JobComplete", "Failed", "Aborted"})  # bulk2.md 2.1
+BATCH_ENDED = frozenset({"Completed", "Failed", "NotProcessed"})  # bulk1.md 3.3
 
 # Columns that a result adds; on input exactly these are dropped (architecture.md 1).
 RESULT_COLUMNS = (
