@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Final, Literal
 
 from sfframe import soql
-from sfframe.errors import IncompleteAnswer, UsageError
-from sfframe.jobs.extract import QueryJob, fetch_pages, start_query, wait_for_query
-from sfframe.jobs.rest_query import rest_pages
+from sfframe.errors import ApiError, DecodeError, IncompleteAnswer, UsageError
+from sfframe.jobs.ahead import run_ahead
+from sfframe.jobs.extract import QueryJob, start_query, take_pages, wait_for_query
+from sfframe.jobs.rest_query import lost_its_place, rest_pages
+from sfframe.jobs.result_pages import Incoming
+from sfframe.jobs.wire import written_whole
 from sfframe.progress import shown
 from sfframe.protocol.query import fits_in_uri, query_more
 from sfframe.read_options import ReadOptions
@@ -21,14 +25,20 @@ from sfframe.read_options import ReadOptions
 if TYPE_CHECKING:
     import polars as pl
 
+    from sfframe.codec.decode_csv import PageReader
     from sfframe.codec.layout import Shape
     from sfframe.connection.org import Org
     from sfframe.protocol.query import QueryPage
 
 Carrier = Literal["rest", "bulk2"]
+Batches = Callable[[bool], "Iterator[pl.DataFrame]"]  # True: nothing is used before all of it is here
 
 # From so many rows on a bulk query is asked for: ten REST pages of 2,000 take about as long as one job (rest.md 1.3).
 BULK_FROM: Final = 20_000
+_PAGES_AHEAD: Final = 4  # on their way, or waiting to be used
+_MEMORY_BYTES: Final = 32 << 20  # of one page; a longer one waits on disk
+_GLUED_BYTES: Final = 8 << 20  # of REST pages that are parsed together
+_BEGUN_ANEW: Final = 3  # times that a REST query is run when its locator is lost
 _REST_ONLY_TYPES: Final = frozenset({"address", "location", "base64", "json"})  # bulk2.md 4.7
 
 
@@ -58,9 +68,7 @@ class Decision:
 class Fetched:
     """An answer on its way: the decision is made, the rows come with ``batches`` or ``frame``, once."""
 
-    def __init__(
-        self, org: Org, plan: Plan, decision: Decision, batches: Callable[[], Iterator[pl.DataFrame]], *, began: int
-    ) -> None:
+    def __init__(self, org: Org, plan: Plan, decision: Decision, batches: Batches, *, began: int) -> None:
         self.plan = plan
         self.decision = decision
         self._org = org
@@ -82,16 +90,17 @@ class Fetched:
         return self._org.calls - self._began
 
     def batches(self) -> Iterator[pl.DataFrame]:
-        """The rows as they come, each batch typed. Nothing of it is the whole answer before the iterator has ended:
-        a shortfall raises ``IncompleteAnswer`` after the last batch.
+        """The rows as they come, each batch typed; a few pages are in memory at a time.
+
+        Nothing of it is the whole answer before the iterator has ended: a shortfall raises ``IncompleteAnswer``.
         """
-        return self._batches()
+        return self._batches(False)
 
     def frame(self) -> pl.DataFrame:
         """All rows, or an error."""
         import polars as pl
 
-        return pl.concat([pl.DataFrame(schema=self.schema), *self.batches()])
+        return pl.concat([pl.DataFrame(schema=self.schema), *self._batches(True)])
 
 
 def fetch(org: Org, plan: Plan) -> Fetched:
@@ -106,13 +115,14 @@ def fetch(org: Org, plan: Plan) -> Fetched:
         raise UsageError(f"A bulk query cannot have {refused}", remedy='Use api="rest", or leave it out of the query.')
     if api == "bulk2" or (api == "auto" and not refused and not fits_in_uri(plan.query)):
         return _by_bulk(org, plan, "asked for" if api == "bulk2" else "the query is too long for a URI", None, began)
-    pages = rest_pages(org, plan.query, include_deleted=plan.include_deleted, cancel=plan.options.cancel)
+    pages = _rest_pages(org, plan)
     first = next(pages)
     if api == "auto" and not refused and first.total_size >= BULK_FROM:
         return _by_bulk(org, plan, f"{first.total_size:,} rows, {BULK_FROM:,} or more", first.total_size, began)
     reason = "asked for" if api == "rest" else f"a bulk query cannot have {refused}" if refused else ""
-    decision = Decision("rest", reason or f"{first.total_size:,} rows, less than {BULK_FROM:,}", first.total_size)
-    return Fetched(org, plan, decision, lambda: _rest_batches(org, plan, first, pages), began=began)
+    reason = reason or f"{first.total_size:,} rows, less than {BULK_FROM:,}"
+    answer = _RestAnswer(org, plan, first, pages)
+    return Fetched(org, plan, Decision("rest", reason, first.total_size), answer.batches, began=began)
 
 
 def refused_by_bulk(query: soql.Query, shape: Shape) -> str:
@@ -127,54 +137,191 @@ def refused_by_bulk(query: soql.Query, shape: Shape) -> str:
     return f"the compound or binary field {special[0]}" if special else ""
 
 
-def _rest_batches(org: Org, plan: Plan, first: QueryPage, later: Iterator[QueryPage]) -> Iterator[pl.DataFrame]:
-    from sfframe.codec.decode_json import PageReader
+@dataclass(frozen=True, slots=True)
+class _RestAnswer:
+    """A REST query whose first page is here."""
 
-    rows = 0
-    options = plan.options
-    reader = PageReader(
-        plan.shape, options.decimals, options.split_multipicklists, lambda path: _bodies(org, path, options.cancel)
+    org: Org
+    plan: Plan
+    first: QueryPage
+    later: Iterator[QueryPage]
+
+    def batches(self, whole: bool) -> Iterator[pl.DataFrame]:
+        """The typed rows; ``whole`` and small answers are handed out only when all rows are here.
+
+        So they can be begun anew when a new login has made the locator worthless (rest.md 5).
+        """
+        if not whole and self.first.total_size >= BULK_FROM:
+            yield from self._checked(self.first, self.later)
+            return
+        first, later = self.first, self.later
+        for again in count(1):
+            try:
+                frames = list(self._checked(first, later))
+                break
+            except ApiError as problem:
+                if not lost_its_place(problem) or again == _BEGUN_ANEW:
+                    raise
+            later = _rest_pages(self.org, self.plan)
+            first = next(later)
+        yield from frames
+
+    def _checked(self, first: QueryPage, later: Iterator[QueryPage]) -> Iterator[pl.DataFrame]:
+        rows = 0
+        for batch in self._typed(chain([first], later)):
+            rows += batch.height
+            yield batch
+        if not self.plan.shape.count_only and rows != first.total_size:
+            raise IncompleteAnswer(
+                f"the pages have {rows:,} rows, the org counted {first.total_size:,}",
+                where="REST query",
+                remedy="Run it again.",
+            )
+
+    def _typed(self, pages: Iterable[QueryPage]) -> Iterator[pl.DataFrame]:
+        from sfframe.codec.decode_json import PageReader
+
+        options = self.plan.options
+        reader = PageReader(self.plan.shape, options.decimals, options.split_multipicklists, self._further)
+
+        def typed(body: bytes, _stop: Event) -> pl.DataFrame | bytes:
+            try:
+                return reader.read(body)
+            except DecodeError:
+                return body
+
+        rows = 0
+        work = (partial(typed, body) for body in _glued(pages))
+        for found in run_ahead(work, ahead=2, cancel=options.cancel):
+            # A value that does not fit is raised in its turn, when the number of its row is known.
+            batch = reader.read(found, first_row=rows) if isinstance(found, bytes) else found
+            rows += batch.height
+            yield batch
+
+    def _further(self, next_path: str | None) -> Iterator[bytes]:
+        """The further pages of one record's children."""
+        while next_path is not None:
+            page = self.org.send(query_more(next_path), cancel=self.plan.options.cancel)
+            yield page.body
+            next_path = page.next_path
+
+
+def _rest_pages(org: Org, plan: Plan) -> Iterator[QueryPage]:
+    return rest_pages(
+        org, plan.query, include_deleted=plan.include_deleted, ahead=_PAGES_AHEAD, cancel=plan.options.cancel
     )
-    for page in chain([first], later):
-        batch = reader.read(page.body, first_row=rows)
-        rows += batch.height
-        yield batch
-    if not plan.shape.count_only and rows != first.total_size:
-        raise IncompleteAnswer(
-            f"the pages have {rows:,} rows, the org counted {first.total_size:,}",
-            where="REST query",
-            remedy="Run it again.",
-        )
 
 
-def _bodies(org: Org, next_path: str | None, cancel: Event | None) -> Iterator[bytes]:
-    """The further pages of one record's children."""
-    while next_path is not None:
-        page = org.send(query_more(next_path), cancel=cancel)
-        yield page.body
-        next_path = page.next_path
+def _glued(pages: Iterable[QueryPage]) -> Iterator[bytes]:
+    """Several pages as one array: a page of 2,000 rows takes longer to set up than to parse."""
+    bodies: list[bytes] = []
+    for page in pages:
+        bodies.append(page.body)
+        if sum(map(len, bodies)) >= _GLUED_BYTES:
+            yield b"[" + b",".join(bodies) + b"]"
+            bodies.clear()
+    if bodies:
+        yield b"[" + b",".join(bodies) + b"]" if len(bodies) > 1 else bodies[0]
 
 
 def _by_bulk(org: Org, plan: Plan, reason: str, total_size: int | None, began: int) -> Fetched:
     job = QueryJob(plan.query, include_deleted=plan.include_deleted)
     job_id = start_query(org, job, cancel=plan.options.cancel)
-    decision = Decision("bulk2", reason, total_size, job_id)
-    return Fetched(org, plan, decision, lambda: _bulk_batches(org, plan, job_id), began=began)
+    answer = _BulkAnswer(org, plan, job_id, total_size or 0)
+    return Fetched(org, plan, Decision("bulk2", reason, total_size, job_id), answer.batches, began=began)
 
 
-def _bulk_batches(org: Org, plan: Plan, job_id: str) -> Iterator[pl.DataFrame]:
-    from sfframe.codec.decode_csv import PageReader
+@dataclass(frozen=True, slots=True)
+class _BulkAnswer:
+    """A bulk query whose job is made."""
 
-    options = plan.options
-    reader = PageReader(plan.shape, decimals=options.decimals, split_multipicklists=options.split_multipicklists)
-    title, rows = f"query {plan.parsed.source.name}", 0
-    with (
-        tempfile.TemporaryDirectory(prefix="sfframe-") as folder,
-        shown(options.progress, title=title, rows=0) as listener,
-    ):
-        info = wait_for_query(org, job_id, pacing=options.pacing, cancel=options.cancel, on_event=listener)
-        for page in fetch_pages(org, info, folder=Path(folder), cancel=options.cancel, on_event=listener):
-            for batch in reader.read_file(page.path, first_row=rows):
-                rows += batch.height
-                yield batch
-            page.path.unlink()
+    org: Org
+    plan: Plan
+    job_id: str
+    rows: int
+
+    def batches(self, _whole: bool) -> Iterator[pl.DataFrame]:
+        """The typed rows, in the order of the pages."""
+        from sfframe.codec.decode_csv import PageReader
+
+        options, rows = self.plan.options, 0
+        reader = PageReader(
+            self.plan.shape, decimals=options.decimals, split_multipicklists=options.split_multipicklists
+        )
+        title = f"query {self.plan.parsed.source.name}"
+        with (
+            tempfile.TemporaryDirectory(prefix="sfframe-") as folder,
+            shown(options.progress, title=title, rows=self.rows) as listener,
+        ):
+            info = wait_for_query(
+                self.org, self.job_id, pacing=options.pacing, cancel=options.cancel, on_event=listener
+            )
+            take = partial(_typed_page, reader=reader, folder=Path(folder))
+            for page in take_pages(self.org, info, take, ahead=_PAGES_AHEAD, cancel=options.cancel, on_event=listener):
+                for batch in page.frames(reader, first_row=rows):
+                    rows += batch.height
+                    yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page of a bulk query, typed; or its bytes, where a value does not fit; or its file, where it is large."""
+
+    name: str
+    rows: int | None
+    content: pl.DataFrame | bytes | Path
+
+    def frames(self, reader: PageReader, *, first_row: int) -> Iterator[pl.DataFrame]:
+        """Its typed rows; a value that does not fit is raised here, where the number of its row is known."""
+        if isinstance(self.content, Path):
+            rows = 0
+            for frame in reader.read_file(self.content, first_row=first_row):
+                rows += frame.height
+                yield frame
+            self.content.unlink()
+            _check_rows(self.name, rows, self.rows)
+        elif isinstance(self.content, bytes):
+            yield reader.read(self.content, name=self.name, first_row=first_row)
+        else:
+            yield self.content
+
+
+def _typed_page(page: Incoming, *, reader: PageReader, folder: Path) -> _Page:
+    """The page in whole. One that is cut off raises, and is then fetched again."""
+    name = f"{page.number + 1}"
+    body = _collected(page, folder / f"page-{name}.csv")
+    if isinstance(body, Path):
+        return _Page(name, page.head.rows, body)
+    try:
+        frame = reader.read(body, name=name)
+    except DecodeError as problem:
+        if problem.row < 0:
+            raise
+        return _Page(name, page.head.rows, body)
+    _check_rows(name, frame.height, page.head.rows)
+    return _Page(name, page.head.rows, frame)
+
+
+def _check_rows(name: str, found: int, counted: int | None) -> None:
+    if counted is not None and found != counted:
+        raise IncompleteAnswer(
+            f"it has {found:,} rows, and its headers say {counted:,}",
+            where=f"page {name}",
+            remedy="Read the job again; the page was cut or changed on its way.",
+        )
+
+
+def _collected(page: Incoming, target: Path) -> bytes | Path:
+    """The body in memory, or in a file where it is large: the org decides how long a page is (bulk2.md 4.4)."""
+    pieces: list[bytes] = []
+    size = 0
+    for piece in page.chunks:
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MEMORY_BYTES:
+            with written_whole(target) as file:
+                file.writelines(pieces)
+                pieces.clear()
+                file.writelines(page.chunks)
+            return target
+    return b"".join(pieces)

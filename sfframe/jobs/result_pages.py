@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _LOST = "INVALID_QUERY_LOCATOR"
 _FOUND_AGAIN = 3  # times that the place of one page is looked up anew
+_CUT = 3  # times that a page may come cut off without the connection's noticing
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class PageTaker(Generic[T]):
             raise
 
     def _taken(self, step: _Step, stop: Event) -> T:
-        locator, looked_up = step.locator, 0
+        locator, looked_up, cut = step.locator, 0, 0
         for attempt in count(1):
             try:
                 return self._taken_once(step, locator, stop)
@@ -139,7 +140,11 @@ class PageTaker(Generic[T]):
                     raise
                 looked_up += 1
                 locator = self._found_again(step.number, stop)
-            except (ConnectionFailed, IncompleteAnswer, DecodeError):
+            except (IncompleteAnswer, DecodeError):
+                cut += 1
+                if cut == _CUT:
+                    raise
+            except ConnectionFailed:
                 pause = DOWNLOAD_AGAIN.wait(attempt, jitter=self.jitter())
                 if pause is None:
                     raise
