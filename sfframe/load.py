@@ -26,6 +26,7 @@ from sfframe.jobs.load_job import LoadJob
 from sfframe.jobs.pacing import Pacing
 from sfframe.progress import Choice, Listener, shown
 from sfframe.results import TROUBLE, Cost, GiveBack, LoadResult, Target, save_frame
+from sfframe.state import home
 
 if TYPE_CHECKING:
     import polars as pl
@@ -114,16 +115,6 @@ class Answered:
     notes: tuple[str, ...] = ()
     run: str = ""
     cost: Cost = field(default_factory=Cost)
-
-
-def home() -> Path:
-    """The folder of ledger and spool: SFFRAME_HOME, else the user's state directory. Only its owner may look in."""
-    import platformdirs
-
-    named = os.environ.get("SFFRAME_HOME")
-    folder = Path(named) if named else platformdirs.user_state_path("sfframe", appauthor=False)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 def prepare(

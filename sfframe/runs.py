@@ -8,6 +8,7 @@ from sfframe import load, orgs
 from sfframe.errors import UsageError
 from sfframe.jobs.ledger import Ledger
 from sfframe.load import LoadOptions
+from sfframe.state import home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ def history() -> pl.DataFrame:
     """
     import polars as pl
 
-    with Ledger.open(load.home()) as ledger:
+    with Ledger.open(home()) as ledger:
         told = [(run, ledger.parts(run.run_id)) for run in reversed(ledger.runs())]
     lines = [
         {
