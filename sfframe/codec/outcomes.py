@@ -1,4 +1,4 @@
-"""The three result files of a bulk job -> one frame of answers, as text."""
+"""What the org answers to a load -> frames of answers, as text: three files of a bulk job, or one in order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 
 import polars as pl
 
-from sfframe.errors import DecodeError
+from sfframe.errors import DecodeError, IncompleteAnswer
 from sfframe.facts import DELIMITERS, NULL_MARK, Delimiter
 from sfframe.spool import Answers
 
@@ -29,7 +29,10 @@ ANSWER_SCHEMA = pl.Schema(
 _ERROR_PARTS = ("sf__ErrorCode", "sf__ErrorFields")
 _FIELD = r"[A-Za-z][\w.]*"
 _ERROR = rf"(?s)^([A-Z][A-Z0-9_]*):(.*?)(?::((?:{_FIELD}(?:, {_FIELD})*)?) ?)?$"
+# Bulk 1.0 parts the fields by one blank (bulk1.md 3.5); only where the end is marked are they told from a message.
+_MARKED_ERROR = rf"(?s)^([A-Z][A-Z0-9_]*):(.*?)(?::((?:{_FIELD}(?:,? {_FIELD})*)?) ?)?$"
 _NEXT_ERROR = r"(:(?:[\w.:, ]* )?)--([A-Z][A-Z0-9_]{2,}:)"
+_UNTOUCHED = frozenset({"Failed", "NotProcessed"})  # without a file: no row was processed (bulk1.md 3.3)
 _BREAK = "\x1e"  # the ASCII record separator, which no message contains
 
 
@@ -64,6 +67,34 @@ def read_outcomes(answers: Answers, headers: Sequence[str], *, delimiter: Delimi
     if not parts:
         return Outcomes(pl.DataFrame(schema={**ANSWER_SCHEMA, **dict.fromkeys(headers, pl.String())}), tuple(headers))
     return Outcomes(pl.concat(parts), common)
+
+
+def read_ordered(answers: Answers) -> pl.DataFrame:
+    """The answers of a part that were given in its order (Bulk 1.0, collections): one line per row of the part.
+
+    The columns are those of ``ANSWER_SCHEMA``. ``sf__Outcome`` is null where it cannot be known what became of a row:
+    without a file, or where the file has another number of answers than the part has rows; ``sf__Error`` says so then.
+    Rows of a Bulk 1.0 batch that Failed before any was processed, or was not processed, are unprocessed.
+
+    Raises ``DecodeError`` for a file that cannot be read.
+    """
+    from sfframe.codec.outcomes_csv import read_csv
+    from sfframe.codec.outcomes_json import read_json
+
+    file, rows = answers.ordered, answers.part.rows
+    if file is None:
+        return _same_for_all(rows, "unprocessed" if answers.state in _UNTOUCHED else None, answers.error)
+    try:
+        return (read_json if file.suffix == ".json" else read_csv)(file, rows)
+    except IncompleteAnswer as problem:
+        return _same_for_all(rows, None, str(problem))
+
+
+def _same_for_all(rows: int, outcome: Outcome | None, error: str) -> pl.DataFrame:
+    one = pl.DataFrame({"sf__Outcome": [outcome], "sf__Error": [error or None]}, schema_overrides=ANSWER_SCHEMA)
+    missing = [name for name in ANSWER_SCHEMA if name not in one.columns]
+    whole = one.with_columns(pl.lit(None, ANSWER_SCHEMA[name]).alias(name) for name in missing).select(*ANSWER_SCHEMA)
+    return whole.select(pl.all().repeat_by(rows).list.explode()) if rows else whole.clear()
 
 
 def read_cells(path: Path, *, delimiter: Delimiter = "COMMA") -> pl.DataFrame:
@@ -117,24 +148,29 @@ def split_errors(texts: pl.Series) -> pl.DataFrame:
     A text without a code is all message. Where a row has several errors, the code is that of the first, the fields are
     those of all, and the messages stand in lines, each but the first with its code.
     """
-    single = pl.col("part").str.strip_suffix("--")
+    marked, single = pl.col("part").str.ends_with("--"), pl.col("part").str.strip_suffix("--")
+    message, fields = (
+        pl.when(marked).then(single.str.extract(_MARKED_ERROR, group)).otherwise(single.str.extract(_ERROR, group))
+        for group in (2, 3)
+    )
     parsed = (
         pl.DataFrame({"text": texts.cast(pl.String)})
         .with_columns(
             part=pl.col("text").str.replace_all(_NEXT_ERROR, f"${{1}}--{_BREAK}${{2}}").str.split(_BREAK),
         )
         .explode("part")
-        .with_columns(code=single.str.extract(_ERROR, 1), fields=single.str.extract(_ERROR, 3))
-        .with_columns(message=pl.when(pl.col("code").is_null()).then("part").otherwise(single.str.extract(_ERROR, 2)))
+        .with_columns(code=single.str.extract(_ERROR, 1), fields=fields.str.replace_all(",? ", ", "))
+        .with_columns(message=pl.when(pl.col("code").is_null()).then("part").otherwise(message))
     )
     first = pl.int_range(pl.len()).over("text") == 0
+    named_fields = pl.col("fields").drop_nulls().str.split(", ").list.explode(empty_as_null=False, keep_nulls=False)
     named = pl.when(first | pl.col("code").is_null()).then("message").otherwise(pl.format("{}: {}", "code", "message"))
     return (
         parsed.with_columns(message=named, fields=pl.when(pl.col("fields") != "").then("fields"))
         .group_by("text", maintain_order=True)
         .agg(
             pl.col("code").first().alias("sf__ErrorCode"),
-            pl.col("fields").drop_nulls().unique(maintain_order=True).str.join(", ").alias("sf__ErrorFields"),
+            named_fields.unique(maintain_order=True).str.join(", ").alias("sf__ErrorFields"),
             pl.col("message").str.join("\n"),
         )
         .with_columns(pl.when(pl.col("sf__ErrorFields") != "").then("sf__ErrorFields"))
