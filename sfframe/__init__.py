@@ -38,6 +38,7 @@ from sfframe.read import read_soql
 from sfframe.read_options import ReadOptions
 from sfframe.results import LoadResult
 from sfframe.runs import history, resume
+from sfframe.scan import explain, scan_sobject, scan_soql
 from sfframe.schema import Field, PicklistValue, SObject
 from sfframe.write import write_sobject
 
@@ -83,10 +84,13 @@ __all__ = [
     "__version__",
     "connect",
     "describe",
+    "explain",
     "frame_schema",
     "history",
     "read_soql",
     "resume",
+    "scan_sobject",
+    "scan_soql",
     "validate_frame",
     "write_sobject",
 ]

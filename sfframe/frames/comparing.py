@@ -80,7 +80,7 @@ class FieldRules:
 
     def __init__(self, column: ShapeColumn) -> None:
         self.column = column
-        self.path = Path(tuple(column.name.split(".")))
+        self.path = Path(column.keys)
         kind = rule_for(column.type).kind
         self.kind = "" if kind == "text" and column.type not in _TEXTS else kind
 

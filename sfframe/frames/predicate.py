@@ -36,6 +36,15 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """``term.fill_null(value)``."""
+
+    term: Predicate
+    value: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Constant:
     """The same answer for every row; None is polars' null, which a filter drops."""
 
@@ -106,7 +115,7 @@ class Opaque:
     why: str
 
 
-Predicate = Both | Not | Constant | Truth | Compare | Among | IsNull | Match | Has | Opaque
+Predicate = Both | Not | Filled | Constant | Truth | Compare | Among | IsNull | Match | Has | Opaque
 Leaf = Truth | Compare | Among | IsNull | Match | Has
 
 # A part of a serialised expression; what is in it is found out as it is read.
@@ -150,7 +159,12 @@ def read_node(node: Node) -> Predicate:
             return Not(read_node(term))
         case {"Function": {"input": [value, low, high], "function": {"Boolean": {"IsBetween": {"closed": closed}}}}}:
             above, below = _BETWEEN[closed]
+            # Between false and null is false, as it is with AND.
             return Both("AND", _leaf(_comparison(above, value, low)), _leaf(_comparison(below, value, high)))
+        case {"Function": {"input": [term, {"Literal": _} as literal], "function": "FillNull"}}:
+            filling = _leaf(literal)
+            if isinstance(filling, Constant) and filling.value is not None:
+                return Filled(read_node(term), filling.value, text_of(node))
     return _leaf(node)
 
 

@@ -9,7 +9,7 @@ reason, and the caller applies the whole predicate again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import polars as pl
@@ -21,6 +21,7 @@ from sfframe.frames.predicate import (
     Both,
     Compare,
     Constant,
+    Filled,
     Has,
     IsNull,
     Leaf,
@@ -32,7 +33,7 @@ from sfframe.frames.predicate import (
     Truth,
     read,
 )
-from sfframe.soql import Condition, Logic, Membership, condition_text
+from sfframe.soql import Condition, Logic, Membership, Query, condition_text
 
 _NEGATED: dict[Operator, Operator] = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _SWAPPED: dict[Literal["AND", "OR"], Literal["AND", "OR"]] = {"AND": "OR", "OR": "AND"}
@@ -65,11 +66,11 @@ class Pushed:
 class Slice:
     """One of the queries that a predicate is spread over, and the rows of its answer that belong to it (None: all).
 
-    ``exact`` is False where its answer has rows that the predicate does not keep.
+    ``whole`` is False where a part of the condition had to be left out.
     """
 
     condition: Condition | bool
-    exact: bool
+    whole: bool = True
     only: pl.Expr | None = None
 
 
@@ -96,22 +97,32 @@ def spread(pushed: Pushed, fits: Callable[[Condition | bool], bool]) -> tuple[Sl
     larger then, and the predicate, applied again, cuts it.
     """
     if isinstance(pushed.condition, bool) or fits(pushed.condition):
-        return (Slice(pushed.condition, pushed.exact),)
+        return (Slice(pushed.condition),)
     terms = _conjuncts(pushed.condition)
     longest = max(terms, key=lambda term: len(condition_text(term)))
     others = tuple(term for term in terms if term is not longest)
-    rest = Pushed(_all(others), False, pushed.residuals, pushed.lists)
+    rest = replace(pushed, condition=_all(others))
     among = next((one for condition, one in pushed.lists if condition is longest), None)
     if fits(rest.condition) and among is not None and isinstance(longest, Membership):
-        return _pieces(longest, among, others, pushed.exact, fits) or (Slice(rest.condition, False),)
-    return spread(rest, fits)
+        pieces = _pieces(longest, among, others, fits)
+        if pieces:
+            return pieces
+    return tuple(replace(one, whole=False) for one in spread(rest, fits))
+
+
+def narrowed(query: Query, condition: Condition | bool) -> Query:
+    """The query with ``condition`` beside its own WHERE; True and False leave it as it is."""
+    if isinstance(condition, bool):
+        return query
+    own = () if query.where is None else _conjuncts(query.where)
+    terms = (*own, *_conjuncts(condition))
+    return replace(query, where=terms[0] if len(terms) == 1 else Logic("AND", terms))
 
 
 def _pieces(
     longest: Membership,
     among: Among,
     others: tuple[Condition, ...],
-    exact: bool,
     fits: Callable[[Condition | bool], bool],
 ) -> tuple[Slice, ...]:
     """The list in equal pieces, as few as will fit; empty where they would be too many."""
@@ -125,7 +136,7 @@ def _pieces(
         if all(map(fits, conditions)):
             # Without case two pieces may find the same row; it belongs to the one that has its very value.
             kept = [pl.col(among.column).is_in(values[at : at + size].implode()) for at in starts]
-            return tuple(Slice(one, exact, only) for one, only in zip(conditions, kept, strict=True))
+            return tuple(Slice(one, only=only) for one, only in zip(conditions, kept, strict=True))
     return ()
 
 
@@ -158,6 +169,10 @@ class _Translator:
                 )
             case Not(term):
                 return self.where(term, wanted=not wanted)
+            case Filled(term, value, text):
+                if value is not wanted:  # then null is not what is wanted, as without filling
+                    return self.where(term, wanted=wanted)
+                return self._told(text, Claim(True, "SOQL cannot ask where a condition is null"))
             case Constant(value):
                 return EVERY if value is wanted else NONE
             case Opaque(text, why):

@@ -1,0 +1,74 @@
+"""What a scan will do, in words: for people at a terminal and in a notebook."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import Final
+
+from sfframe.protocol.query_plan import QueryPlan
+
+_SHOWN: Final = 3  # queries of one scan
+_WIDTH: Final = 400  # characters of one query
+
+
+@dataclass(frozen=True, slots=True)
+class QueryExplanation:
+    """One query that will be sent: its text, the API that answers, the expected calls, and the org's own plans (the
+    cheapest first; empty where they were not asked for).
+    """
+
+    soql: str
+    transport: str
+    calls: str
+    plans: tuple[QueryPlan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScanExplanation:
+    """One scan of a lazy frame.
+
+    ``pushed`` is the condition that the org applies for polars (``true``: none; ``false``: nothing can be found, so
+    nothing is sent). ``residuals`` are the parts of the filter that polars applies itself, each with its reason.
+    ``queries`` are several where a list was too long for one.
+    """
+
+    sobject: str
+    pushed: str
+    residuals: tuple[tuple[str, str], ...]
+    queries: tuple[QueryExplanation, ...]
+
+    def lines(self) -> list[str]:
+        """The scan as lines of text."""
+        told = [f"scan of {self.sobject}"]
+        for query in self.queries[:_SHOWN]:
+            told += [f"  soql: {_cut(query.soql)}", f"  by: {query.transport}", f"  calls: {query.calls}"]
+            for plan in query.plans:
+                told.append(
+                    f"  plan: {plan.leading} of {plan.sobject}, {plan.rows:,} of {plan.of_rows:,} rows, relative cost "
+                    f"{plan.relative_cost:g}"
+                )
+                told += [f"    note: {note}" for note in plan.notes]
+        if len(self.queries) > _SHOWN:
+            told.append(f"  and {len(self.queries) - _SHOWN} more queries like these")
+        if not self.queries:
+            told.append("  nothing is sent: no row can be found")
+        told.append(f"  pushed: {_cut(self.pushed)}")
+        return told + [f"  polars filters: {_cut(part)} because {why}" for part, why in self.residuals]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Explanation:
+    """What a lazy frame asks of Salesforce, scan by scan in the order of polars' plan."""
+
+    scans: tuple[ScanExplanation, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join(line for scan in self.scans for line in scan.lines()) or "no scan of Salesforce"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDTH else f"{text[:_WIDTH]} ... ({len(text):,} characters)"

@@ -1,0 +1,353 @@
+"""scan_soql, scan_sobject, explain: lazy frames that ask the org for no more than what is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from sfframe import orgs, soql
+from sfframe.errors import UsageError
+from sfframe.explanations import Explanation, QueryExplanation, ScanExplanation
+from sfframe.fetch import BULK_FROM, Plan, fetch, refused_by_bulk
+from sfframe.protocol.query import QUERY_BYTES, query_bytes
+from sfframe.protocol.query_plan import plans as query_plans
+from sfframe.read_options import ReadOptions
+from sfframe.soql import Call, Path, Query, Selected
+from sfframe.soql.parser import MAX_LENGTH
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from sfframe.codec.layout import Shape
+    from sfframe.connection.org import Org
+    from sfframe.frames.predicate import Predicate
+    from sfframe.frames.pushdown import Pushed, Slice
+    from sfframe.frames.shape import Describe
+    from sfframe.orgs import OrgLike
+    from sfframe.protocol.query_plan import QueryPlan
+
+_FEW_CALLS: Final = 10  # REST queries of one long list that are still quicker than a bulk job (bulk2.md 6.5)
+_PAGE_ROWS: Final = 2_000  # rest.md 1.3
+
+# Fields that a scan of an object leaves out unless they are named: the parts of a compound are fields of their own, and
+# of a base64 field a query answers only where its bytes are (rest.md 5). Bulk queries refuse both (bulk2.md 4.7).
+_NOT_BY_DEFAULT: Final = frozenset({"address", "location", "base64"})
+
+
+def scan_soql(
+    query: str,
+    *,
+    params: Mapping[str, object] | None = None,
+    org: OrgLike | None = None,
+    limit: int | None = None,
+    include_deleted: bool = False,
+    options: ReadOptions = ReadOptions(),
+) -> pl.LazyFrame:
+    """The rows of a SOQL query as a polars LazyFrame: the org is asked when rows are needed, and only for what is used.
+
+    Columns, types, ``params`` and ``options`` are those of ``read_soql``. Of the columns only those that the lazy frame
+    uses are selected; its filters become part of the WHERE as far as SOQL means the same, and are applied again where
+    it does not (SOQL compares text without case), so the rows are always those of polars. ``explain`` shows what is
+    sent. A query with LIMIT, OFFSET or aggregates is sent with its own WHERE only: a filter would change what it finds.
+
+    ``limit`` is how many rows the scan hands on at most, counted after the filters that polars hands to it; which ones
+    is the org's choice. ``head(n)`` right after the scan does the same, but polars hands no ``head`` past a filter.
+
+    The org is asked anew each time that the frame is collected; the describes are asked now. An answer that is
+    shorter than the org says raises IncompleteAnswer when it ends, so a sink may have written part of it by then.
+
+    >>> import polars as pl, sfframe as sf
+    >>> people = sf.scan_soql("SELECT Id, Name, Profile.Name FROM User", org="local")
+    >>> people.filter(pl.col("Profile.Name") == "System Administrator").select("Name").collect().columns
+    ['Name']
+    """
+    connection = orgs.connect(org)
+    parsed = soql.parse(query, star=True)
+    bound = soql.bind(parsed, params or {}, text=query, timezone=options.timezone or connection.timezone)
+    if bound.all_rows:  # what Apex calls it; the API has a resource of its own (rest.md 5)
+        bound, include_deleted = replace(bound, all_rows=False), True
+    return _Source(connection, bound, limit, include_deleted, options).lazy()
+
+
+def scan_sobject(
+    sobject: str,
+    *,
+    columns: Sequence[str] = (),
+    org: OrgLike | None = None,
+    limit: int | None = None,
+    include_deleted: bool = False,
+    options: ReadOptions = ReadOptions(),
+) -> pl.LazyFrame:
+    """All records of an object as a polars LazyFrame: the org is asked when rows are needed, and only for what is used.
+
+    Its columns are the object's own fields without compounds (their parts are fields of their own) and binary fields,
+    and then those that ``columns`` adds: fields of parents by their path (``Owner.Name``, up to five levels), or one of
+    the fields left out. A column costs nothing until it is used. Everything else is as with ``scan_soql``.
+
+    >>> import polars as pl, sfframe as sf
+    >>> users = sf.scan_sobject("User", columns=["Profile.Name"], org="local")
+    >>> users.filter(pl.col("IsActive"), pl.col("Profile.Name").is_not_null()).select("Profile.Name").collect().columns
+    ['Profile.Name']
+    """
+    connection = orgs.connect(org)
+    described = connection.describe(sobject)
+    own = [field.name for field in described if field.type not in _NOT_BY_DEFAULT]
+    known = {name.casefold() for name in own}
+    added = [name for name in columns if name.casefold() not in known]
+    select = tuple(Selected(Path(tuple(name.split(".")))) for name in (*own, *added))
+    query = Query(select, soql.Source(described.name))
+    return _Source(connection, query, limit, include_deleted, options).lazy()
+
+
+def explain(lazy: pl.LazyFrame, *, plan: bool = False) -> Explanation:
+    """What the scans of a lazy frame will send, without sending it: SOQL, what of the filters is in it and what polars
+    applies itself, and why; the API, and how many calls to expect.
+
+    Scans that are not Salesforce's are left out. With ``plan`` the org is asked, one call for each query, how it would
+    run it (its query plan); the expected calls are then estimated from it. Raises UsageError where this version of
+    polars does not show its plans.
+
+    >>> import polars as pl, sfframe as sf
+    >>> users = sf.scan_sobject("User", org="local").filter(pl.col("Name") == "Ann").select("Id")
+    >>> sf.explain(users).scans[0].queries[0].soql
+    "SELECT Id, Name FROM User WHERE Name = 'Ann'"
+    """
+    from sfframe.frames.lazy_plan import asked_of_scans
+
+    found = []
+    for asked in asked_of_scans(lazy):
+        if isinstance(asked.source, _Source):
+            asking = asked.source.asking(asked.columns, asked.predicate, asked.rows)
+            found.append(asked.source.explained(asking, ask=plan))
+    return Explanation(tuple(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What is sent for one use of a scan, and what is done with the answers.
+
+    Each plan comes with the rows of its answer that count (None: all). Of all rows the first ``before`` are taken, with
+    ``filtered`` polars' filter is applied to them, and the first ``after`` are handed on (None: all).
+    """
+
+    columns: list[str]
+    plans: tuple[tuple[Plan, pl.Expr | None], ...]
+    pushed: Pushed
+    filtered: bool = False
+    before: int | None = None
+    after: int | None = None
+
+
+class _Source:
+    """What polars calls when a scan is used. It owns no connection and no file: it may be dropped at any time."""
+
+    def __init__(self, org: Org, query: Query, limit: int | None, include_deleted: bool, options: ReadOptions) -> None:
+        if limit is not None and limit < 0:
+            raise UsageError(f"limit is {limit}", remedy="Give the number of rows, or None for all.")
+        self.org = org
+        self.limit = limit
+        self.include_deleted = include_deleted
+        self.options = options
+        self.query, self.shape = _understood(query, org)
+        self.grouped = _is_grouped(self.query)
+
+    def lazy(self) -> pl.LazyFrame:
+        """The LazyFrame over this source."""
+        from polars.io.plugins import register_io_source
+
+        from sfframe.codec.decode import readers_of, schema_of
+
+        readers = readers_of(self.shape, decimals=self.options.decimals, split=self.options.split_multipicklists)
+        schema = schema_of(self.shape, readers)
+        name = f"Salesforce {self.query.source.name}"
+        # Pure: a scan that stands in a plan twice may be read once, so that a self-join sees one state of the org.
+        return register_io_source(self, schema=schema, is_pure=True, explain_name=name)
+
+    def __call__(
+        self, columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        """The answer in batches, as polars' register_io_source wants it."""
+        asking = self.asking(columns, predicate, rows)
+        before, after = asking.before, asking.after
+        for plan, only in asking.plans:
+            for batch in fetch(self.org, plan).batches():
+                found = batch if before is None else batch.head(before)
+                before = None if before is None else before - found.height
+                for condition in (only, predicate if asking.filtered else None):
+                    found = found if condition is None else found.filter(condition)
+                found = found if after is None else found.head(after)
+                after = None if after is None else after - found.height
+                yield _with_columns(found, asking.columns, plan.parsed.count_only and not self.query.count_only)
+                if before == 0 or after == 0:
+                    return
+
+    # -- what is sent -----------------------------------------------------------------------------------------------
+
+    def asking(self, columns: list[str] | None, predicate: pl.Expr | Predicate | None, rows: int | None) -> _Asking:
+        """The queries that answer what polars wants: columns (None: all), a filter, and the first rows before it."""
+        from sfframe.frames.pushdown import Pushed, Residual, push
+
+        names = self.shape.names if columns is None else columns
+        if predicate is None:
+            first = _least(rows, self.limit)
+            return _Asking(names, self._whole(names, first), Pushed(True, exact=True), before=first)
+        refusal = self._not_pushed(rows)
+        if refusal:
+            residual = Residual("the whole filter", refusal, narrowed=False)
+            pushed = Pushed(True, exact=False, residuals=(residual,))
+            return _Asking(names, self._whole(names, rows), pushed, True, rows, self.limit)
+        pushed = push(predicate, self.shape.columns)
+        if pushed.condition is False or self.limit == 0:
+            return _Asking(names, (), pushed)
+        slices = self._slices(pushed, names)
+        if not all(one.whole for one in slices):
+            residual = Residual("its longest part", "it is too long for a query", narrowed=False)
+            pushed = replace(pushed, exact=False, residuals=(*pushed.residuals, residual))
+        limit = self.limit if pushed.exact else None
+        plans = tuple((self._plan(names, one.condition, limit), one.only) for one in slices)
+        return _Asking(names, plans, pushed, filtered=not pushed.exact, after=self.limit)
+
+    def _whole(self, names: list[str], limit: int | None) -> tuple[tuple[Plan, None], ...]:
+        return () if limit == 0 else ((self._plan(names, True, limit), None),)
+
+    def _not_pushed(self, rows: int | None) -> str:
+        """Why no filter may become part of the query; empty when it may."""
+        if self.grouped:
+            return "the rows of the query are groups"
+        if self.query.limit is not None or self.query.offset is not None:
+            return "the query has a LIMIT or an OFFSET, and a filter would change what it finds"
+        return "the first rows are taken before they are filtered" if rows is not None else ""
+
+    def _plan(self, names: list[str], condition: soql.Condition | bool, limit: int | None) -> Plan:
+        """One query: the columns ``names``, narrowed by ``condition`` and to ``limit`` rows."""
+        from sfframe.codec.layout import Shape
+        from sfframe.frames.pushdown import narrowed
+        from sfframe.frames.shape import shape as shape_of
+
+        query, shape = self.query, self.shape
+        if not self.grouped and names:
+            kept = self._kept(names)
+            query = replace(query, select=tuple(query.select[place] for place in kept))
+            shape = Shape(tuple(shape.columns[place] for place in kept))
+        elif not self.grouped:
+            query = replace(query, select=(), count_only=True, order_by=())
+            shape = shape_of(query, self.org.describe(query.source.name), self.org.describe)
+        if not self.grouped:  # LIMIT would count the rows that are grouped
+            query = replace(narrowed(query, condition), limit=_least(query.limit, limit))
+        return Plan(soql.to_text(query), query, shape, include_deleted=self.include_deleted, options=self.options)
+
+    def _kept(self, names: list[str]) -> list[int]:
+        """The places of the select list that answer ``names``. Functions without alias stay together: the org calls
+        them by their place among their like (rest.md 5).
+        """
+        members = list(zip(self.query.select, self.shape.names, strict=True))
+        unnamed = [
+            isinstance(item, Selected) and isinstance(item.expr, Call) and item.alias is None for item, _ in members
+        ]
+        wanted = [name in names for _, name in members]
+        together = any(one and used for one, used in zip(unnamed, wanted, strict=True))
+        return [place for place, used in enumerate(wanted) if used or (together and unnamed[place])]
+
+    def _slices(self, pushed: Pushed, names: list[str]) -> tuple[Slice, ...]:
+        """The queries that a filter needs: a few by REST where one does not fit, else what a bulk query holds."""
+        from sfframe.frames.pushdown import spread
+
+        if self.query.order_by:  # the rows of several queries are in no order
+            pushed = replace(pushed, lists=())
+
+        def text(condition: soql.Condition | bool) -> str:
+            return self._plan(names, condition, self.limit).query
+
+        plan = self._plan(names, True, None)
+        by_rest = self.options.api == "rest" or bool(refused_by_bulk(plan.parsed, plan.shape))
+        if by_rest or self.options.api == "auto":
+            slices = spread(pushed, lambda condition: query_bytes(text(condition)) <= QUERY_BYTES)
+            if by_rest or (len(slices) <= _FEW_CALLS and all(one.whole for one in slices)):
+                return slices
+        return spread(pushed, lambda condition: len(text(condition)) <= MAX_LENGTH)
+
+    # -- the same in words ------------------------------------------------------------------------------------------
+
+    def explained(self, asking: _Asking, *, ask: bool) -> ScanExplanation:
+        """What is sent; with ``ask`` and what the org says of it."""
+        told = [(plan, self.org.send(query_plans(plan.query)) if ask else ()) for plan, _ in asking.plans]
+        condition = asking.pushed.condition
+        return ScanExplanation(
+            sobject=self.query.source.name,
+            pushed=str(condition).lower() if isinstance(condition, bool) else soql.condition_text(condition),
+            residuals=tuple((one.part, one.why) for one in asking.pushed.residuals),
+            queries=tuple(
+                QueryExplanation(plan.query, _transport(plan), _calls(plan, plans), plans) for plan, plans in told
+            ),
+        )
+
+
+def _with_columns(frame: pl.DataFrame, names: list[str], counted: bool) -> pl.DataFrame:
+    """The columns that polars wants; without any only the number of rows counts."""
+    import polars as pl
+
+    if names:
+        return frame.select(names)
+    return pl.DataFrame(height=frame["count"].item() if counted else frame.height)
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((one for one in limits if one is not None), default=None)
+
+
+def _transport(plan: Plan) -> str:
+    """Which API answers, as far as it can be told before the first page."""
+    refused = refused_by_bulk(plan.parsed, plan.shape)
+    if plan.options.api != "auto":
+        return f"{'REST' if plan.options.api == 'rest' else 'Bulk API 2.0'}, as asked for"
+    if refused:
+        return f"REST: a bulk query cannot have {refused}"
+    if query_bytes(plan.query) > QUERY_BYTES:
+        return "Bulk API 2.0: the query is too long for a URI"
+    if plan.parsed.limit is not None and plan.parsed.limit < BULK_FROM:
+        return f"REST: at most {plan.parsed.limit:,} rows"
+    return f"REST below {BULK_FROM:,} rows, as its first page tells; else a Bulk API 2.0 job"
+
+
+def _calls(plan: Plan, told: tuple[QueryPlan, ...]) -> str:
+    """How many requests to expect; with the org's plan it is known about how many rows will come."""
+    rows = _least(plan.parsed.limit, told[0].rows if told else None)
+    by_bulk = _transport(plan).startswith("Bulk") or (
+        _transport(plan).endswith("job") and rows is not None and rows >= BULK_FROM
+    )
+    if by_bulk:
+        return "a job: 2 and its polls, and 1 for each page of its result"
+    if rows is None:
+        return f"1 for each {_PAGE_ROWS:,} rows"
+    pages = max(1, -(-rows // _PAGE_ROWS))
+    return f"about {pages:,}" if told else f"at most {pages:,}"
+
+
+def _understood(query: Query, org: Org) -> tuple[Query, Shape]:
+    """The query written out, and its columns; before a name is refused, the describes are asked for once more
+    (architecture.md 4.11).
+    """
+    try:
+        return _looked_up(query, org.describe)
+    except UsageError:
+        return _looked_up(query, cache(lambda name: org.describe(name, fresh=True)))
+
+
+def _looked_up(query: Query, describe: Describe) -> tuple[Query, Shape]:
+    from sfframe.frames.selection import written_out
+    from sfframe.frames.shape import shape
+
+    sobject = describe(query.source.name)
+    if not sobject.queryable:
+        raise UsageError(f"{sobject.name} cannot be queried", where=f"FROM {query.source.name}")
+    written = written_out(query, sobject, describe)
+    return written, shape(written, sobject, describe)
+
+
+def _is_grouped(query: Query) -> bool:
+    """Whether the rows of the answer are no records: groups, or one count."""
+    from sfframe.frames.shape import is_grouped
+
+    return query.count_only or is_grouped(query)
