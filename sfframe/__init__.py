@@ -30,9 +30,11 @@ from sfframe.errors import (
     SoqlSyntaxError,
     UsageError,
 )
+from sfframe.handles import Bulk1Batch, Bulk1Job, IngestJob, QueryJob, create_job, get_job, list_jobs
+from sfframe.jobs.events import JobEvent
 from sfframe.jobs.pacing import Pacing
-from sfframe.load import LoadLimits, LoadOptions
 from sfframe.metadata import describe, frame_schema, validate_frame
+from sfframe.options import Guards, LoadHeaders, LoadLimits, LoadOptions
 from sfframe.orgs import connect
 from sfframe.read import read_soql
 from sfframe.read_options import ReadOptions
@@ -50,19 +52,25 @@ if TYPE_CHECKING:
 __all__ = [
     "ApiError",
     "AuthenticationError",
+    "Bulk1Batch",
+    "Bulk1Job",
     "Cancelled",
     "ConnectionFailed",
     "ContractError",
     "DecodeError",
     "Field",
     "FrameError",
+    "Guards",
     "IncompleteAnswer",
+    "IngestJob",
     "JobAborted",
     "JobError",
+    "JobEvent",
     "JobFailed",
     "JobTimeout",
     "LedgerError",
     "LimitExceeded",
+    "LoadHeaders",
     "LoadLimits",
     "LoadOptions",
     "LoadResult",
@@ -73,6 +81,7 @@ __all__ = [
     "PermissionDenied",
     "PicklistValue",
     "QueryError",
+    "QueryJob",
     "ReadOptions",
     "RowsFailed",
     "RowsFailedWarning",
@@ -83,10 +92,13 @@ __all__ = [
     "UsageError",
     "__version__",
     "connect",
+    "create_job",
     "describe",
     "explain",
     "frame_schema",
+    "get_job",
     "history",
+    "list_jobs",
     "read_soql",
     "resume",
     "scan_sobject",
@@ -99,7 +111,8 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """What costs time to import, on first use."""
     if name == "LocalOrg":
-        from sfframe.orgs import local_org_type
+        from sfframe.options import Guards, LoadHeaders, LoadLimits, LoadOptions
+from sfframe.orgs import local_org_type
 
         return local_org_type()
     if name == "__version__":
