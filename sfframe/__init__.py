@@ -34,7 +34,7 @@ from sfframe.handles import Bulk1Batch, Bulk1Job, IngestJob, QueryJob, create_jo
 from sfframe.jobs.events import JobEvent
 from sfframe.jobs.pacing import Pacing
 from sfframe.metadata import describe, frame_schema, validate_frame
-from sfframe.options import Guards, LoadHeaders, LoadLimits, LoadOptions
+from sfframe.load import LoadLimits, LoadOptions
 from sfframe.orgs import connect
 from sfframe.read import read_soql
 from sfframe.read_options import ReadOptions
@@ -60,7 +60,6 @@ __all__ = [
     "DecodeError",
     "Field",
     "FrameError",
-    "Guards",
     "IncompleteAnswer",
     "IngestJob",
     "JobAborted",
@@ -70,7 +69,6 @@ __all__ = [
     "JobTimeout",
     "LedgerError",
     "LimitExceeded",
-    "LoadHeaders",
     "LoadLimits",
     "LoadOptions",
     "LoadResult",
@@ -111,8 +109,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """What costs time to import, on first use."""
     if name == "LocalOrg":
-        from sfframe.options import Guards, LoadHeaders, LoadLimits, LoadOptions
-from sfframe.orgs import local_org_type
+        from sfframe.orgs import local_org_type
 
         return local_org_type()
     if name == "__version__":
