@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 RequestKind = Literal[
     "latency", "reset_before", "reset_after", "truncate", "answer", "expire_session", "results_expired", "locator_lost"
 ]
-JobKind = Literal["job_stuck", "job_fails", "lock_rows"]
+JobKind = Literal["job_stuck", "job_fails", "lock_rows", "slow_batches"]
 Kind = Literal[RequestKind, JobKind]
 
 RETRIED = "InternalServerError : Retried more than 20 times"  # bulk2.md 6.2
@@ -25,7 +25,7 @@ _KINDS: frozenset[str] = _REQUEST_KINDS | frozenset(get_args(JobKind))
 # Where a fault without a path of its own strikes; a bulk locator is in the query string, a REST one in the path.
 _PATHS = {"results_expired": ("*/jobs/*results*",), "locator_lost": ("*/query*/0*", "*results?*locator=*")}
 _FOR_REQUESTS = ("method", "path", "seconds", "bytes", "status", "code", "message", "html", "acted", "retry_after")
-_FOR_JOBS = ("object", "operation", "after_batches", "message", "share")
+_FOR_JOBS = ("object", "operation", "after_batches", "message", "share", "chunks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,11 @@ class Fault:
     locator_lost        the place in a query's result is unknown
     job_stuck           the job stays InProgress behind ``after_batches`` batches
     job_fails           the job fails behind ``after_batches`` batches with ``message``; the rest stays unprocessed
-    lock_rows           of the rows of the job (or of a save by another API) the ``share`` fails with UNABLE_TO_LOCK_ROW
+    lock_rows           of the rows of the job (or of a save by another API) the ``share`` fails with
+                        UNABLE_TO_LOCK_ROW; behind more than 100 of them the rest of a batch goes back into the queue
+    slow_batches        the time of a batch is over behind ``chunks`` chunks of 200 rows: the rest of it goes back into
+                        the queue, and the job counts a retry; after 20 of one batch the job fails (of Bulk API 1.0
+                        after 10 the batch)
     ==================  =============================================================================================
 
     >>> from sfframe.localorg import Fault, LocalOrg
@@ -74,6 +78,7 @@ class Fault:
     retry_after: int | None = None
     after_batches: int = 0
     share: float = 0.5
+    chunks: int = 10
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
@@ -105,12 +110,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class JobTrouble:
-    """What happens to one job: where it stops or fails, counted in batches, and which share of its rows is locked."""
+    """What happens to one job: where it stops or fails, counted in batches, which share of its rows is locked, and how
+    many chunks of a batch are done when its time is over.
+    """
 
     stuck_after: int | None = None
     fails_after: int | None = None
     message: str = RETRIED
     locked_share: float = 0.0
+    chunks_per_try: int | None = None
 
 
 class Faults:
@@ -188,6 +196,8 @@ class Faults:
                 told["stuck_after"] = fault.after_batches
             elif fault.kind == "job_fails":
                 told |= {"fails_after": fault.after_batches, "message": fault.message or RETRIED}
+            elif fault.kind == "slow_batches":
+                told["chunks_per_try"] = fault.chunks
             else:
                 told["locked_share"] = fault.share
         return JobTrouble(**told)

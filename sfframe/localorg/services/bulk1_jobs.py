@@ -21,7 +21,8 @@ class Job:
     """One job. Times are naive UTC; ``modstamp`` is that of the job's own last change, batches have theirs.
 
     ``chunk_rows`` is set where the job asks for PK chunking; ``chunk_parent`` and ``chunk_start`` are the other two
-    words of that header. ``spec`` is the transformation spec.
+    words of that header. ``spec`` is the transformation spec. ``retried`` says that batches which do not come to their
+    end are tried again.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Job:
     chunk_parent: str | None = None
     chunk_start: str | None = None
     spec: str | None = None
+    retried: bool = True
 
     @property
     def queries(self) -> bool:
@@ -52,7 +54,8 @@ class Job:
 class Batch:
     """One batch, the ``place``-th of its job from 0.
 
-    ``charset`` is that of its content; ``chunk`` marks a query that PK chunking made.
+    ``charset`` is that of its content; ``chunk`` marks a query that PK chunking made. ``retries`` counts how often the
+    rest of it went back into the queue.
 
     ``result_id`` has 15 characters (bulk1.md 1.3); only completed queries have one.
     """
@@ -71,6 +74,7 @@ class Batch:
     total_ms: int = 0
     active_ms: int = 0
     result_id: str | None = None
+    retries: int = 0
 
 
 JOBS = JobTable(
@@ -82,6 +86,7 @@ JOBS = JobTable(
     assignment_rule VARCHAR, line_ending VARCHAR, chunk_rows BIGINT, chunk_parent VARCHAR, chunk_start VARCHAR,
     spec VARCHAR
     """,
+    later=("retried BOOLEAN DEFAULT true",),
 )
 BATCHES = JobTable(
     "jobs.bulk1_batches",
@@ -91,6 +96,7 @@ BATCHES = JobTable(
     chunk BOOLEAN, message VARCHAR, processed BIGINT, failed BIGINT, total_ms BIGINT, active_ms BIGINT,
     result_id VARCHAR
     """,
+    later=("retries BIGINT DEFAULT 0",),
 )
 
 
@@ -140,7 +146,7 @@ def job_document(cursor: duckdb.DuckDBPyConnection, job: Job) -> dict[str, Any]:
         "numberBatchesFailed": count("Failed"),
         "numberBatchesTotal": len(batches),
         "numberRecordsProcessed": sum(batch.processed for batch in batches),
-        "numberRetries": 0,
+        "numberRetries": sum(batch.retries for batch in batches),
         "apiVersion": job.api_version,
         "assignmentRuleId": job.assignment_rule,
         "numberRecordsFailed": sum(batch.failed for batch in batches),

@@ -20,8 +20,9 @@ from sfframe.localorg.services import (
     bulk1_results,
     bulk1_rows,
     bulk1_spec,
+    chunks,
     columns,
-    saving,
+    locks,
 )
 from sfframe.localorg.services.bulk1_errors import BatchFault
 from sfframe.localorg.services.bulk1_jobs import BATCHES, JOBS, Batch, Job
@@ -31,6 +32,9 @@ from sfframe.localorg.store.store import Store
 from sfframe.localorg.store.transactions import transaction
 
 MOST_ROWS = 10_000  # bulk1.md 7
+_MOST_RETRIES = 10  # bulk1.md 1.4
+# The words are those of queries with another number (bulk1.md 3.3, 4).
+_RETRIED = "InternalServerError : Retried more than ten times"
 QUOTA = "ApiBatchItems Limit exceeded."  # from memory (bulk1.md 7)
 _LOG = logging.getLogger(__name__)
 
@@ -42,7 +46,7 @@ class Surroundings:
     ``path`` is where the content of a batch lies, ``result_path`` where a query's result goes. ``changed`` is called
     after each change; ``add_chunks`` makes and starts batches for queries and answers false where the day's allowance
     does not take them. ``running`` hears of every cursor that works on a query, and of None behind it. ``trouble``
-    tells what a declared fault does to the batches of a job.
+    tells what a declared fault does to the batches of a job. ``again`` starts a batch that is back in the queue.
     """
 
     store: Store
@@ -52,6 +56,7 @@ class Surroundings:
     add_chunks: Callable[[Job, Batch, Sequence[str]], bool]
     running: Callable[[str, duckdb.DuckDBPyConnection | None], None]
     trouble: Callable[[Job], JobTrouble]
+    again: Callable[[Job, Batch], None]
 
 
 def run(around: Surroundings, batch_id: str) -> None:
@@ -102,27 +107,45 @@ def _save(around: Surroundings, cursor: duckdb.DuckDBPyConnection, job: Job, bat
     if rows > MOST_ROWS:
         words = f"Exceeded number of records : {rows + 1}. Number of records should be less than or equal to 10001"
         raise BatchFault(f"InvalidBatch : {words}")  # the reader counts the header (bulk1.md 5)
-    active = time.perf_counter()
-    share = around.trouble(job).locked_share
-    locks = Locks(share, store.settings.seed) if share else None
-    key = obj.field(job.external_id_field) if job.external_id_field else None
+    active, trouble, last = time.perf_counter(), around.trouble(job), rows
+    if trouble.chunks_per_try is not None:
+        last = min(rows, batch.processed + trouble.chunks_per_try * chunks.CHUNK_ROWS)
+    relation = f"(SELECT * FROM {staged.relation} WHERE record > {batch.processed} AND record <= {last})"
+    task = Task(
+        store,
+        obj,
+        cast("Operation", job.operation),  # queries were told apart before
+        replace(staged, relation=relation),
+        obj.field(job.external_id_field) if job.external_id_field else None,
+        Locks(trouble.locked_share, store.settings.seed, MOST_ROWS, requeues=True),
+        chunks.number(MOST_ROWS),
+    )
     with store.writing, transaction(cursor):
-        saved = saving.save(Task(store, obj, _writes(job), staged, key, locks), cursor)
-        bulk1_results.keep(cursor, batch.id, saved)
+        processed = failed = 0
+        for saved in chunks.saves(task, cursor):
+            bulk1_results.keep(cursor, batch.id, saved)
+            processed, failed = processed + saved.processed, failed + saved.failed
         batch = replace(
             _timed(batch, began),
             state="Completed",
-            processed=saved.processed,
-            failed=saved.failed,
-            active_ms=_milliseconds(active),
+            processed=batch.processed + processed,
+            failed=batch.failed + failed,
+            active_ms=batch.active_ms + _milliseconds(active),
             modstamp=store.now(),
         )
+        if batch.processed < rows:
+            batch = _behind_try(job, batch, locks.too_many(failed) if batch.processed < last else _RETRIED)
         BATCHES.change(cursor, batch)
     around.changed()
+    if batch.state == "Queued":
+        around.again(job, batch)
 
 
-def _writes(job: Job) -> Operation:
-    return cast("Operation", job.operation)  # queries were told apart before
+def _behind_try(job: Job, batch: Batch, problem: str) -> Batch:
+    """The batch back in the queue with what is left of it, or failed where that was its last try."""
+    if not job.retried or batch.retries == _MOST_RETRIES:
+        return replace(batch, state="Failed", message=problem)
+    return replace(batch, state="Queued", retries=batch.retries + 1)
 
 
 def _stage(around: Surroundings, cursor: duckdb.DuckDBPyConnection, job: Job, obj: ObjectDef, batch: Batch) -> Staged:
@@ -189,7 +212,7 @@ def _end(
 
 
 def _timed(batch: Batch, began: float) -> Batch:
-    return replace(batch, total_ms=_milliseconds(began))
+    return replace(batch, total_ms=batch.total_ms + _milliseconds(began))
 
 
 def _milliseconds(began: float) -> int:

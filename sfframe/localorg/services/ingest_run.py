@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 
 from sfframe.localorg.catalogue.model import ObjectDef
-from sfframe.localorg.faults import JobTrouble
-from sfframe.localorg.services import coercion, columns, job_results, saving, upload_csv
+from sfframe.localorg.faults import RETRIED, JobTrouble
+from sfframe.localorg.services import chunks, coercion, columns, job_results, locks, upload_csv
 from sfframe.localorg.services.columns import Column, ColumnFault
 from sfframe.localorg.services.jobs import JOBS, IngestJob
 from sfframe.localorg.services.task import Locks, Staged, Task
@@ -24,6 +24,7 @@ from sfframe.localorg.store.transactions import transaction
 _LOG = logging.getLogger(__name__)
 _NULL_MARK = "#N/A"  # bulk2.md 3.3
 _QUOTA = "ExceededQuota : ApiBatchItems Limit exceeded"
+_MOST_RETRIES = 20  # of one batch (bulk2.md 2.14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def _clean(this: _Run, relation: str, resolved: tuple[Column, ...]) -> frozenset
 
 
 def _save_batches(this: _Run, upload: _Upload) -> None:
-    settings = this.around.settings
+    settings, counted = this.around.settings, 0
     while True:
         job = this.job()
         if job is None or job.ended or job.processed >= upload.rows:
@@ -161,57 +162,82 @@ def _save_batches(this: _Run, upload: _Upload) -> None:
         trouble = this.around.trouble(job)
         if job.batches == trouble.fails_after:
             raise UploadFault(trouble.message)
-        left = -(-(upload.rows - job.processed) // settings.batch_rows)
+        before = job.processed // settings.batch_rows
+        left = -(-upload.rows // settings.batch_rows) - before
         batches = min(left, _batches_at_once(settings, trouble, job))
-        batches -= max(this.around.count_batches(batches) - settings.daily_batches, 0)
+        # A batch that is tried again is none of the day's more.
+        fresh = max(before + batches - max(counted, before + (job.tries > 0)), 0)
+        batches -= min(fresh, max(this.around.count_batches(fresh) - settings.daily_batches, 0))
         if batches <= 0:
             with this.store.writing:
                 JOBS.change(this.cursor, replace(this.job() or job, dropped=True))
             raise UploadFault(_QUOTA)
+        counted = max(counted, before + batches)
         _save_some(this, upload, batches)
         this.around.changed()
 
 
 def _batches_at_once(settings: Settings, trouble: JobTrouble, job: IngestJob) -> int:
     """How many batches one transaction may take without passing over a place where it has to stop."""
+    if trouble.chunks_per_try is not None:
+        return 1
     stops = [trouble.stuck_after, trouble.fails_after]
     ahead = [stop - job.batches for stop in stops if stop is not None and stop > job.batches]
     return min([settings.batches_at_once, *ahead])
 
 
 def _save_some(this: _Run, upload: _Upload, batches: int) -> None:
-    """Save the next batches: rows, results and counters in one transaction. Nothing happens to an aborted job."""
+    """Try to save the next batches: rows, results and counters in one transaction. Nothing happens to an aborted job.
+
+    Raises UploadFault behind the last try of a batch, which keeps what it has saved.
+    """
     began = time.perf_counter()
-    store, cursor = this.store, this.cursor
+    store, cursor, batch_rows = this.store, this.cursor, this.around.settings.batch_rows
     with store.writing:
         job = this.job()
         if job is None or job.ended:
             return
-        last = job.processed + batches * this.around.settings.batch_rows
+        trouble = this.around.trouble(job)
+        end = min((job.processed // batch_rows + batches) * batch_rows, upload.rows)
+        last = end
+        if trouble.chunks_per_try is not None:
+            last = min(end, job.processed + trouble.chunks_per_try * chunks.CHUNK_ROWS)
         rows = f"(SELECT * FROM {upload.relation} WHERE record > {job.processed} AND record <= {last})"
         key = upload.obj.field(job.external_id_field) if job.external_id_field else None
         staged = Staged(rows, upload.columns, _NULL_MARK, clean=upload.clean)
-        task = Task(store, upload.obj, job.operation, staged, key, _locks(this, job))
+        task = Task(store, upload.obj, job.operation, staged, key, _locks(this, job), chunks.number(batch_rows))
         with transaction(cursor):
-            saved = saving.save(task, cursor)
-            job_results.keep(cursor, job, upload.header, upload.columns, saved)
+            processed = failed = 0
+            for saved in chunks.saves(task, cursor):
+                job_results.keep(cursor, job, upload.header, upload.columns, saved)
+                processed, failed = processed + saved.processed, failed + saved.failed
             spent = round((time.perf_counter() - began) * 1000)
             job = replace(
-                job,
-                processed=job.processed + saved.processed,
-                failed=job.failed + saved.failed,
-                batches=job.batches + batches,
+                _behind_try(job, job.processed + processed, end, batch_rows),
+                failed=job.failed + failed,
                 active_ms=job.active_ms + spent,
                 modstamp=store.now(),
             )
             JOBS.change(cursor, job)
+    if job.tries > _MOST_RETRIES:
+        raise UploadFault(RETRIED if job.processed == last else locks.too_many(failed))
+
+
+def _behind_try(job: IngestJob, processed: int, end: int, batch_rows: int) -> IngestJob:
+    """The job behind a try that wanted to come as far as ``end``, with its batches and retries counted."""
+    whole = processed == end
+    batches = (-(-end // batch_rows) if whole else processed // batch_rows) - job.processed // batch_rows
+    job = replace(job, processed=processed, batches=job.batches + batches)
+    if whole:
+        return replace(job, tries=0)
+    tries = 1 if batches else job.tries + 1
+    return replace(job, tries=tries, retries=job.retries + (tries <= _MOST_RETRIES))
 
 
 def _locks(this: _Run, job: IngestJob) -> Locks:
     """Which rows of the next batches are locked, where a setting or a fault wants any."""
     settings, share = this.around.settings, this.around.trouble(job).locked_share
-    batch_rows = settings.batch_rows if settings.parallel_batches_lock_parents else None
-    return Locks(share, settings.seed, batch_rows)
+    return Locks(share, settings.seed, settings.batch_rows, settings.parallel_batches_lock_parents, requeues=True)
 
 
 def _end(this: _Run, state: str, error_message: str | None = None) -> None:

@@ -19,8 +19,9 @@ class IngestJob:
     """One job. ``uploads`` counts the PUTs; ``header`` is the raw first record, known once the upload was read.
 
     Times are naive UTC; ``total_ms`` and ``active_ms`` are what the job info calls totalProcessingTime and
-    apiActiveProcessingTime. ``batches`` counts those that were run. ``dropped`` says that the unprocessed rows are in
-    no file, as after an exceeded quota.
+    apiActiveProcessingTime. ``batches`` counts those that were run. ``retries`` counts how often the rest of a batch
+    went back into the queue, ``tries`` how often that of the batch at hand did. ``dropped`` says that the unprocessed
+    rows are in no file, as after an exceeded quota.
     """
 
     id: str
@@ -44,6 +45,8 @@ class IngestJob:
     header: str | None = None
     error_message: str | None = None
     dropped: bool = False
+    retries: int = 0
+    tries: int = 0
 
     @property
     def ended(self) -> bool:
@@ -60,6 +63,7 @@ JOBS = JobTable(
     assignment_rule VARCHAR, uploads BIGINT, processed BIGINT, failed BIGINT, batches BIGINT, total_ms BIGINT,
     active_ms BIGINT, header VARCHAR, error_message VARCHAR, dropped BOOLEAN
     """,
+    later=("retries BIGINT DEFAULT 0", "tries BIGINT DEFAULT 0"),
 )
 
 
@@ -115,7 +119,7 @@ def full_document(job: IngestJob) -> dict[str, Any]:
     if job.uploads or job.state != "Open":
         document |= {"numberRecordsProcessed": job.processed, "numberRecordsFailed": job.failed}
     document |= {
-        "retries": 0,
+        "retries": job.retries,
         "totalProcessingTime": job.total_ms,
         "apiActiveProcessingTime": job.active_ms,
         "apexProcessingTime": 0,

@@ -37,13 +37,15 @@ class Saved:
 
     A good row has its id; a bad one has only the id that it was sent with, if that is one. Beside them stand the cells
     (c0, ...) and the typed values (v0, ...). ``answers`` are id, created and problem alone, in the order of the rows.
-    Both can be read until the next save on the same cursor.
+    Both can be read until the next save on the same cursor. ``cut`` is the last record that was saved, where the save
+    ended early (task.Locks).
     """
 
     outcomes: str
     answers: str
     processed: int
     failed: int
+    cut: int | None = None
 
 
 def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
@@ -55,7 +57,7 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
     rows, records = _counted(task, cursor)
     fresh, values = _fresh_ids(task, cursor, records)
     cursor.execute(_rows_table(task, fresh), values)
-    locks.refuse_locked(task, cursor)
+    cut = locks.refuse_locked(task, cursor)
     if task.deletes:
         deleting.delete_rows(task, cursor)
     else:
@@ -67,10 +69,10 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
                 files.file_versions(task, cursor)
         if task.operation != "insert":
             writing.update_rows(task, cursor)
-    failed = cursor.execute("SELECT count(problem) FROM saving_rows").fetchall()[0][0]
+    saved, failed = cursor.execute("SELECT count(*), count(problem) FROM saving_rows").fetchall()[0]
     answer = "CASE WHEN problem IS NULL THEN id ELSE named END AS id, problem IS NULL AND creates AS created"
     outcomes = f"SELECT * EXCLUDE (id, target, named, creates), {answer} FROM saving_rows"
-    return Saved(outcomes, f"SELECT {answer}, problem FROM saving_rows ORDER BY record", rows, failed)
+    return Saved(outcomes, f"SELECT {answer}, problem FROM saving_rows ORDER BY record", saved, failed, cut)
 
 
 def _counted(task: Task, cursor: duckdb.DuckDBPyConnection) -> tuple[int, range]:
