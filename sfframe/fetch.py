@@ -16,7 +16,7 @@ from sfframe.errors import ApiError, DecodeError, IncompleteAnswer, UsageError
 from sfframe.jobs.ahead import run_ahead
 from sfframe.jobs.extract import QueryJob, start_query, take_pages, wait_for_query
 from sfframe.jobs.rest_query import lost_its_place, rest_pages
-from sfframe.jobs.result_pages import Incoming
+from sfframe.jobs.result_pages import Incoming, incomplete
 from sfframe.jobs.wire import written_whole
 from sfframe.progress import shown
 from sfframe.protocol.query import fits_in_uri, query_more
@@ -261,6 +261,9 @@ class _BulkAnswer:
                 for batch in page.frames(reader, first_row=rows):
                     rows += batch.height
                     yield batch
+        # The headers were added up; a proxy may have taken them away, or put a page of its own in their place.
+        if info.records_processed is not None and rows != info.records_processed:
+            raise incomplete(info, f"the pages have {rows:,} rows, the job counted {info.records_processed:,}")
 
 
 @dataclass(frozen=True, slots=True)

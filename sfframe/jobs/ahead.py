@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ _LOOK = 0.1  # seconds between two looks at the caller's cancel event; it also l
 
 def run_ahead(
     work: Iterable[Callable[[threading.Event], T]], *, ahead: int, cancel: threading.Event | None = None
-) -> Iterator[T]:
+) -> Generator[T, None, None]:
     """The results of ``work`` in its order; up to ``ahead`` pieces are under way, or done and not yet taken.
 
     ``work`` is asked for its next piece in the caller's thread. Each piece gets an event that is set when nobody waits

@@ -12,10 +12,11 @@ from itertools import count
 from threading import Event
 from typing import Generic, TypeVar
 
+from sfframe.backoff import Backoff
 from sfframe.errors import ApiError, ConnectionFailed, DecodeError, IncompleteAnswer
 from sfframe.jobs.ahead import awaited, run_ahead
 from sfframe.jobs.pacing import SYSTEM_CLOCK, Clock
-from sfframe.jobs.wire import DOWNLOAD_AGAIN, Wire, check_cancel
+from sfframe.jobs.wire import Wire, check_cancel
 from sfframe.protocol import bulk2_query
 from sfframe.protocol.bulk2_job import JobInfo
 from sfframe.protocol.bulk2_query import PageHead
@@ -24,6 +25,8 @@ from sfframe.protocol.call import Streamed
 T = TypeVar("T")
 
 _LOST = "INVALID_QUERY_LOCATOR"
+# The org repeats the beginning of a stream by itself; these are tries after a body that broke off (bulk2.md 4.4).
+_AGAIN = Backoff(attempts=6, first=0.1, factor=3.0)
 _FOUND_AGAIN = 3  # times that the place of one page is looked up anew
 _CUT = 3  # times that a page may come cut off without the connection's noticing
 
@@ -145,7 +148,7 @@ class PageTaker(Generic[T]):
                 if cut == _CUT:
                     raise
             except ConnectionFailed:
-                pause = DOWNLOAD_AGAIN.wait(attempt, jitter=self.jitter())
+                pause = _AGAIN.wait(attempt, jitter=self.jitter())
                 if pause is None:
                     raise
                 self.clock.wait(pause, stop)  # the next try notices a cancel

@@ -8,7 +8,7 @@ import pytest
 from sfframe.errors import UsageError
 from sfframe.protocol import bulk2_ingest, bulk2_query
 from sfframe.protocol.bulk2_job import JobInfo, JobList
-from sfframe.protocol.bulk2_query import PageHead
+from sfframe.protocol.bulk2_query import PageHead, PageLinks
 from sfframe.protocol.call import Reply
 
 JOB = "750AB00000XyZ01YAF"
@@ -176,3 +176,39 @@ def test_a_result_page_is_asked_by_its_locator():
 )
 def test_the_text_null_an_empty_locator_and_a_missing_one_all_end(headers, expected):
     assert bulk2_query.read_page_head(headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            {
+                "resultPages": [
+                    {"resultUrl": f"/services/data/v66.0/jobs/query/{JOB}/results?locator=MDo%2BMQ"},
+                    {"resultUrl": f"/services/data/v66.0/jobs/query/{JOB}/results?locator=MDo+Mg"},
+                ],
+                "nextRecordsUrl": f"/services/data/v66.0/jobs/query/{JOB}/resultpages?locator=FFF",
+                "done": False,
+            },
+            PageLinks(("MDo+MQ", "MDo+Mg"), "FFF"),
+        ),
+        (
+            {
+                "resultChunks": [{"resultLink": f"/jobs/query/{JOB}/results?locator=AAA"}],
+                "nextRecordUrl": f"/jobs/query/{JOB}/resultPages?locator=BBB",
+                "done": False,
+            },
+            PageLinks(("AAA",), "BBB"),
+        ),
+        ({"resultPages": [], "nextRecordsUrl": None, "done": True}, PageLinks(())),
+    ],
+)
+def test_links_to_pages_come_in_two_shapes(body, expected):
+    assert bulk2_query.result_pages(JOB).read(reply(body)) == expected
+
+
+def test_an_org_that_names_no_pages_ahead_says_so():
+    call = bulk2_query.result_pages(JOB, locator="FFF")
+    assert (call.path, call.query) == (f"jobs/query/{JOB}/resultPages", (("locator", "FFF"),))
+    assert [call.accepts_status(status) for status in (400, 404, 401)] == [True, True, False]
+    assert call.read(Reply(404, {}, b"[]")) == PageLinks((), available=False)
