@@ -192,25 +192,3 @@ def read_result_file(path: Path, *, delimiter: Delimiter = "COMMA", where: str) 
         first = [name for name in ("sf__Id", *_ERROR_PARTS, "sf__Error") if name in (*frame.columns, *_ERROR_PARTS)]
         return with_error_parts(frame).select(*first, pl.all().exclude(first))
     return frame
-
-
-def read_batch_result(path: Path, *, operation: str, where: str) -> pl.DataFrame:
-    """The CSV result of a Bulk 1.0 batch: one answer per row, in the order of the rows (bulk1.md 3.5).
-
-    Columns: ``sf__Id``, ``sf__Status`` (created, updated, deleted, failed), ``sf__Created`` and the error in its parts.
-    What the org says of ``Created`` means nothing where a row failed.
-    """
-    raw = _read(path, "COMMA", where)
-    missing = [name for name in ("Id", "Success", "Created", "Error") if name not in raw.columns]
-    if missing:
-        raise DecodeError(f"the file has no column {missing[0]}", where=where, remedy="Fetch the result again.")
-    saved, created = (pl.col(name).str.to_lowercase() == "true" for name in ("Success", "Created"))
-    changed = "deleted" if operation in ("delete", "hardDelete") else "updated"
-    status = pl.when(~saved).then(pl.lit("failed")).when(created).then(pl.lit("created")).otherwise(pl.lit(changed))
-    answers = raw.select(
-        pl.col("Id").alias("sf__Id"),
-        status.alias("sf__Status"),
-        pl.when(saved).then(created).alias("sf__Created"),
-        pl.col("Error").alias("sf__Error"),
-    )
-    return with_error_parts(answers).select("sf__Id", "sf__Status", "sf__Created", *_ERROR_PARTS, "sf__Error")
