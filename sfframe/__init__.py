@@ -33,18 +33,19 @@ from sfframe.errors import (
 from sfframe.handles import Bulk1Batch, Bulk1Job, IngestJob, QueryJob, create_job, get_job, list_jobs
 from sfframe.jobs.events import JobEvent
 from sfframe.jobs.pacing import Pacing
-from sfframe.metadata import describe, frame_schema, validate_frame
 from sfframe.load import LoadLimits, LoadOptions
+from sfframe.metadata import describe, frame_schema, validate_frame
 from sfframe.orgs import connect
 from sfframe.read import read_soql
 from sfframe.read_options import ReadOptions
 from sfframe.results import LoadResult
 from sfframe.runs import history, resume
 from sfframe.scan import explain, scan_sobject, scan_soql
-from sfframe.schema import Field, PicklistValue, SObject
+from sfframe.schema import ChildRelationship, Field, PicklistValue, RecordType, SObject
 from sfframe.write import write_sobject
 
 if TYPE_CHECKING:
+    from sfframe.frames.description import Description
     from sfframe.localorg import LocalOrg
 
     __version__: str
@@ -55,9 +56,11 @@ __all__ = [
     "Bulk1Batch",
     "Bulk1Job",
     "Cancelled",
+    "ChildRelationship",
     "ConnectionFailed",
     "ContractError",
     "DecodeError",
+    "Description",
     "Field",
     "FrameError",
     "IncompleteAnswer",
@@ -81,6 +84,7 @@ __all__ = [
     "QueryError",
     "QueryJob",
     "ReadOptions",
+    "RecordType",
     "RowsFailed",
     "RowsFailedWarning",
     "SObject",
@@ -108,6 +112,10 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """What costs time to import, on first use."""
+    if name == "Description":
+        from sfframe.frames.description import Description
+
+        return Description
     if name == "LocalOrg":
         from sfframe.orgs import local_org_type
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from sfframe import orgs
 from sfframe.facts import Operation
@@ -12,22 +12,40 @@ if TYPE_CHECKING:
     import pandera.polars as pa
     import polars as pl
 
+    from sfframe.frames.description import Description
     from sfframe.orgs import OrgLike
-    from sfframe.schema import SObject
 
 
-def describe(sobject: str, *, org: OrgLike | None = None, fresh: bool = False) -> SObject:
-    """The object's describe as plain data: its fields with their types, lengths, flags and picklist values.
+@overload
+def describe(sobject: str, *, org: OrgLike | None = None, fresh: bool = False) -> Description: ...
+@overload
+def describe(sobject: None = None, *, org: OrgLike | None = None, fresh: bool = False) -> pl.DataFrame: ...
+def describe(sobject: str | None = None, *, org: OrgLike | None = None, fresh: bool = False) -> object:
+    """What the org says of an object: its ``fields``, ``picklists``, ``child_relationships`` and ``record_types`` as
+    frames. Without a name, a frame of all objects that this user can see.
 
-    Asked once per connection and then kept; ``fresh=True`` asks again. The name is found whatever its case.
-    Raises NotFound, with the names that may have been meant, where the org has no such object or hides it.
+    The answer holds what this user may see and do. It is asked for once per connection and then kept; of an earlier
+    process only what the org confirms is used, and ``fresh=True`` takes nothing that was kept. The name is found
+    whatever its case. Raises NotFound, with the names that may have been meant, where the org has no such object or
+    hides it.
 
     >>> import sfframe as sf
     >>> account = sf.describe("account", org="local")
     >>> account.name, account.key_prefix, account.field("annualrevenue").type
     ('Account', '001', 'currency')
+    >>> account.fields.filter("required").get_column("name").to_list()
+    ['Name']
+    >>> sf.describe(org="local").filter(name="Account").select("label", "createable").row(0)
+    ('Account', True)
     """
-    return orgs.connect(org).describe(sobject, fresh=fresh)
+    connection = orgs.connect(org)
+    if sobject is None:
+        import polars as pl
+
+        return pl.DataFrame(list(connection.objects(fresh=fresh)))
+    from sfframe.frames.description import Description
+
+    return Description(connection.describe(sobject, fresh=fresh))
 
 
 def frame_schema(sobject: str, *, operation: Operation, org: OrgLike | None = None) -> pa.DataFrameSchema:
@@ -43,7 +61,7 @@ def frame_schema(sobject: str, *, operation: Operation, org: OrgLike | None = No
     """
     from sfframe.frames.contract import frame_schema as schema_of
 
-    return schema_of(describe(sobject, org=org), operation=operation)
+    return schema_of(orgs.connect(org).describe(sobject), operation=operation)
 
 
 def validate_frame(

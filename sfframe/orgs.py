@@ -7,14 +7,17 @@ import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from sfframe import facts
 from sfframe.connection.login import AccessToken
 from sfframe.connection.org import Org
-from sfframe.connection.profiles import Profile, from_environment
+from sfframe.connection.profiles import Profile, from_environment, is_loopback
 from sfframe.errors import UsageError
+from sfframe.state import home
 
 if TYPE_CHECKING:
+    from sfframe.connection.describe_cache import DescribeCache
     from sfframe.localorg import LocalOrg
 
     OrgLike = Org | LocalOrg | str
@@ -173,7 +176,17 @@ def _remote(profile: Profile, *, api_version: str | None = None, timezone: str |
         api_version=api_version or profile.api_version,
         timezone=timezone or profile.timezone,
         name=profile.name,
+        describe_cache=_describe_cache(profile.instance_url),
     )
+
+
+def _describe_cache(instance_url: str) -> DescribeCache | None:
+    """None for an org on this machine: it is as near as the disk, and the next one may have its address."""
+    if is_loopback(urlsplit(instance_url).hostname or ""):
+        return None
+    from sfframe.connection.describe_cache import DescribeCache
+
+    return DescribeCache(home() / "describes")
 
 
 def _of_local_org(local: LocalOrg, *, api_version: str | None, timezone: str | None, owned: bool = False) -> Org:

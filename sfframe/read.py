@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -9,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal, get_args, overload
 
 from sfframe import orgs, soql
-from sfframe.errors import IncompleteAnswer, UsageError
+from sfframe.errors import IncompleteAnswer, QueryError, UsageError
 from sfframe.fetch import Plan, fetch, refused_by_bulk
 from sfframe.protocol.query import QUERY_BYTES, query_bytes
 from sfframe.read_options import ReadOptions
@@ -32,6 +33,7 @@ Parents = Literal["columns", "structs"]
 
 _FEW_CALLS: Final = 10  # REST queries of one long list that are still quicker than a bulk job (bulk2.md 6.5)
 _TRIES: Final = 3  # for the parts of a row that must not have changed between two queries
+_NO_COLUMN: Final = re.compile(r"No such column '(\w+)' on entity '(\w+)'")  # rest.md 12
 
 
 @overload
@@ -214,7 +216,18 @@ class _Reading:
 
     def _fetched(self, query: soql.Query, text: str, shape: Shape) -> pl.DataFrame:
         plan = Plan(text, query, shape, include_deleted=self.include_deleted, options=self.options)
-        return fetch(self.org, plan).frame()
+        try:
+            return fetch(self.org, plan).frame()
+        except QueryError as refused:
+            raise self._with_near_names(refused) from None
+
+    def _with_near_names(self, refused: QueryError) -> QueryError:
+        """Fields of WHERE and ORDER BY are the org's to know; what may have been meant is ours to say."""
+        unknown = _NO_COLUMN.search(refused.said)
+        near = self.describe(unknown[2]).near(unknown[1]) if unknown is not None else []
+        if near:
+            refused.remedy = f"Near: {', '.join(near)}."
+        return refused
 
 
 def _converter(backend: Backend) -> Callable[[pl.DataFrame], object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import html
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,7 @@ from sfframe.protocol.oauth import Identity, Token
 from sfframe.schema import SObject
 
 if TYPE_CHECKING:
+    from sfframe.connection.describe_cache import DescribeCache
     from sfframe.connection.transport import Transport
 
 T = TypeVar("T")
@@ -52,6 +54,7 @@ class Org:
         name: str = "",
         transport: Transport | None = None,
         on_close: Callable[[], None] | None = None,
+        describe_cache: DescribeCache | None = None,
     ) -> None:
         self.instance_url = checked_instance_url(instance_url)
         self.api_version = checked_api_version(api_version)
@@ -66,6 +69,7 @@ class Org:
         self._asking = Lock()
         self._identity: Identity | None = None
         self._described: dict[str, SObject] = {}
+        self._describe_cache = describe_cache
         self._objects: tuple[describes.ObjectSummary, ...] | None = None
 
     # -- calls ------------------------------------------------------------------------------------------------------
@@ -124,14 +128,15 @@ class Org:
     def describe(self, sobject: str, *, fresh: bool = False) -> SObject:
         """The object of that name, whatever its case; asked once and then kept.
 
-        ``fresh`` asks again. Raises ``NotFound`` for an unknown name, with the names that may have been meant.
+        ``fresh`` asks again. What an earlier process kept on disk is used when the org says that it still holds.
+        Raises ``NotFound`` for an unknown name, with the names that may have been meant.
         """
         if not sobject.strip():
             raise UsageError("The name of the object is empty.", remedy='Name one, such as "Account".')
         key = sobject.casefold()
         if fresh or key not in self._described:
             try:
-                self._described[key] = self.send(describes.describe(sobject))
+                self._described[key] = self._ask_describe(sobject, fresh=fresh)
             except NotFound as problem:
                 self._described.pop(key, None)
                 raise self._unknown(sobject, problem) from None
@@ -239,6 +244,26 @@ class Org:
 
     def _note(self, headers: Mapping[str, str]) -> None:
         self.api_usage = read_api_usage(headers) or self.api_usage
+
+    def _ask_describe(self, sobject: str, *, fresh: bool) -> SObject:
+        """Through the files of earlier processes, where there are any; ``fresh`` takes nothing from them."""
+        cache = self._describe_cache
+        if cache is None:
+            return self.send(describes.describe(sobject))
+        owner = self._owner()
+        kept = None if fresh else cache.get(owner, self.api_version, sobject)
+        described, answered = self.send(describes.describe_if_changed(sobject, kept))
+        if answered is not kept:
+            cache.put(owner, self.api_version, sobject, answered)
+        return described
+
+    def _owner(self) -> str:
+        """Org and user as a path of folders, without a call; a bare token stands for both, by its fingerprint."""
+        token = self._credentials.token(self._send_bare)
+        who = oauth.identity_from_url(token.identity_url)
+        if who.organization_id:
+            return f"{who.organization_id}/{who.user_id}"
+        return f"session/{hashlib.sha256(token.access_token.encode()).hexdigest()[:32]}"
 
     def _ask_identity(self) -> Identity:
         try:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 from sfframe.protocol.call import Call, Reply
-from sfframe.protocol.json_body import JsonObject, flag, number, objects, read_object, required_text, text
+from sfframe.protocol.json_body import (
+    JsonObject,
+    UnreadableAnswer,
+    flag,
+    number,
+    objects,
+    read_object,
+    required_text,
+    text,
+)
 from sfframe.schema import ChildRelationship, Field, PicklistValue, RecordType, SObject
+
+_NOT_MODIFIED = 304
+_SETTLED = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +36,7 @@ class ObjectSummary:
     createable: bool
     updateable: bool
     deletable: bool
+    label_plural: str = ""
 
 
 def describe_global() -> Call[tuple[ObjectSummary, ...]]:
@@ -29,13 +44,59 @@ def describe_global() -> Call[tuple[ObjectSummary, ...]]:
     return Call("GET", "sobjects", _read_global, repeatable=True)
 
 
-def describe(sobject: str) -> Call[SObject]:
-    """One object, with all its fields.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A describe as it came, and what the org needs to say whether it still holds; texts are empty where unknown.
 
-    Never conditional: the dates of If-Modified-Since (rest.md 6.5) have whole seconds, and a field that was made in the
-    second of the last answer would stay unseen.
+    ``last_modified`` is only kept where it can be trusted: those dates have whole seconds (rest.md 6.5), and a field
+    that was made in the second of the answer, but after it, would stay unseen.
     """
+
+    body: bytes = field(repr=False)
+    etag: str = ""
+    last_modified: str = ""
+
+    def sobject(self) -> SObject:
+        """The describe as data."""
+        return read_sobject(read_object(Reply(200, {}, self.body)))
+
+
+def describe(sobject: str) -> Call[SObject]:
+    """One object, with all its fields, whatever was known of it."""
     return Call("GET", f"sobjects/{quote(sobject, safe='')}/describe", _read_describe, repeatable=True)
+
+
+def describe_if_changed(sobject: str, kept: Kept | None) -> Call[tuple[SObject, Kept]]:
+    """One object, and what to keep of it: ``kept`` itself where the org says that it still holds.
+
+    The ETag goes before the date: only one of them is sent, so that no org can take the weaker one.
+    """
+    headers = {}
+    if kept is not None and kept.etag:
+        headers = {"If-None-Match": kept.etag}
+    elif kept is not None and kept.last_modified:
+        headers = {"If-Modified-Since": kept.last_modified}
+
+    def read(reply: Reply) -> tuple[SObject, Kept]:
+        if reply.status == _NOT_MODIFIED:
+            if kept is None or not headers:
+                raise UnreadableAnswer("the org says that nothing changed, but nothing was known")
+            return kept.sobject(), kept
+        new = Kept(reply.body, reply.headers.get("etag", ""), _trusted(reply))
+        return new.sobject(), new
+
+    path = f"sobjects/{quote(sobject, safe='')}/describe"
+    return Call("GET", path, read, repeatable=True, headers=headers, accepts=frozenset({_NOT_MODIFIED}))
+
+
+def _trusted(reply: Reply) -> str:
+    """Last-Modified, where the answer was made so much later that the next change will have another one."""
+    stamp = reply.headers.get("last-modified", "")
+    try:
+        age = parsedate_to_datetime(reply.headers.get("date", "")) - parsedate_to_datetime(stamp)
+    except (ValueError, TypeError):
+        return ""
+    return stamp if age >= _SETTLED else ""
 
 
 def describe_json(sobject: str) -> Call[JsonObject]:
@@ -99,6 +160,7 @@ def _read_global(reply: Reply) -> tuple[ObjectSummary, ...]:
             createable=flag(one, "createable"),
             updateable=flag(one, "updateable"),
             deletable=flag(one, "deletable"),
+            label_plural=text(one, "labelPlural"),
         )
         for one in objects(read_object(reply).get("sobjects"))
     )
