@@ -141,7 +141,9 @@ class _Conversation:
         except (Cancelled, KeyboardInterrupt):
             self._abort()
             raise
-        except ApiError:
+        except ConnectionFailed:
+            raise
+        except Exception:
             self._leave()
             raise
         self._follow()
@@ -363,7 +365,7 @@ class _Conversation:
         asking.join(_GRACE)
 
     def _leave(self) -> None:
-        """Closes the open job after a refusal, so that the batches that are in it come to their end."""
+        """Closes the open job behind an error, so that the batches that are in it come to their end (bulk1.md 2.2)."""
         if self.open_job:
             with contextlib.suppress(ApiError, ConnectionFailed, Cancelled):
                 self.wire.send(bulk1.close(self.open_job), cancel=self.cancel)

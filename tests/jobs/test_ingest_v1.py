@@ -11,11 +11,11 @@ from sfframe.errors import (
     AuthenticationError,
     Cancelled,
     ConnectionFailed,
+    FrameError,
     JobAborted,
     JobTimeout,
     LedgerError,
     LimitExceeded,
-    NotFound,
 )
 from sfframe.jobs.events import JobEvent
 from sfframe.jobs.ingest import GONE
@@ -629,10 +629,11 @@ def test_ctrl_c_aborts_the_open_job(bench):
 def test_parts_that_cannot_be_made_raise_and_what_was_sent_is_taken_up_by_a_resume(bench):
     def broken() -> Iterator[Part]:
         yield bench.parts[0]
-        raise NotFound("the frame's file is gone")
+        raise FrameError("the frame's file is gone")
 
     org = ScriptedBulk1()
-    with pytest.raises(NotFound):
+    with pytest.raises(FrameError):
         bench.run(org, parts=broken())
+    assert org.jobs1[FIRST].state == "Closed"  # so that the batch that is in it comes to its end
     assert_complete(bench.run(org))
     assert_saved_once(org)
