@@ -10,14 +10,13 @@ from sfframe.localorg.services.problems import literal, problem
 _ADDRESS = r"[^@\s]+@[^@\s]+[.][^@\s.]+"
 
 
-def value_checks(column: Column, row: str, *, fits: bool) -> list[str]:
-    """The WHEN ... THEN of one column over ``row``'s cells and typed values; ``fits`` where no cell is too long."""
+def value_checks(column: Column, row: str) -> list[str]:
+    """The WHEN ... THEN of one column over ``row``'s cells and typed values."""
     field, cell, typed = column.field, f"{row}.{column.cell}", f"{row}.v{column.position}"
     if column.key or field.type == "reference":
         return []
-    length = None if fits else _length(field, cell, typed)
-    checks = [length, _picklist(field, cell, typed), _email(field, cell, typed)]
-    return [check for check in [*checks, _range(field, cell, typed)] if check]
+    checks = (_length, _picklist, _email, _range)
+    return [check for one in checks if (check := one(field, cell, typed))]
 
 
 def _said(field: FieldDef, code: str, words: str, shown: str, behind: str = "") -> str:

@@ -21,6 +21,7 @@ _XSD = {
     "base64": "xsd:base64Binary",
 }
 _NUMBERS = ("double", "currency", "percent")
+_SOUND_TYPES = {"boolean": "BOOLEAN", "int": "INTEGER", "long": "BIGINT", "date": "DATE"}
 _REFERENCES = ("id", "reference")
 # DuckDB's casts take more than Salesforce (1_000, inf, 2024-1-5, times without a zone), so the shape is checked first.
 _INTEGER = r"[+-]?[0-9]+"
@@ -67,6 +68,17 @@ def value(field: FieldDef, cell: str, null_mark: str, *, trimmed: bool = False) 
     return f"coalesce({read(field, cell)}, CASE WHEN {_has_edges(cell)} THEN {trimmed_value} END)"
 
 
+def sound_value(field: FieldDef, cell: str, null_mark: str) -> str:
+    """SQL: the value of a cell that is known to be one of the field's (few_rows.py), or the null mark."""
+    if field.type not in _XSD:
+        return value(field, cell, null_mark, trimmed=True)
+    if field.type == "datetime":
+        return _zoned(cell)
+    if field.type in _NUMBERS:
+        return f"TRY_CAST({cell} AS DECIMAL(18, {field.scale}))::DOUBLE"
+    return f"TRY_CAST({cell} AS {_SOUND_TYPES[field.type]})"
+
+
 def _has_edges(cell: str) -> str:
     """SQL: whether there is something to trim, or nothing at all; trimming every cell takes ten times as long."""
     return f"{cell} < '!' OR {cell}[-1] < '!'"  # an exclamation mark is what follows the blank
@@ -107,12 +119,16 @@ def _date(_field: FieldDef, text: str) -> str:
 
 
 def _datetime(_field: FieldDef, text: str) -> str:
-    # Milliseconds are cut, not rounded (bulk2.md 2.13); a bare date is midnight (bulk2.md 3.4).
-    zoned = f"make_timestamp_ms(CAST(floor(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) / 1000) AS BIGINT))"
+    # A bare date is midnight (bulk2.md 3.4).
     return (
-        f"CASE WHEN regexp_full_match({text}, '{_DATETIME}') THEN {zoned} "
+        f"CASE WHEN regexp_full_match({text}, '{_DATETIME}') THEN {_zoned(text)} "
         f"WHEN regexp_full_match({text}, '{_DAY}') THEN TRY_CAST({text} AS TIMESTAMP) END"
     )
+
+
+def _zoned(text: str) -> str:
+    """SQL: a datetime with its zone in UTC; milliseconds are cut, not rounded (bulk2.md 2.13)."""
+    return f"make_timestamp_ms(CAST(floor(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) / 1000) AS BIGINT))"
 
 
 def _time(_field: FieldDef, text: str) -> str:

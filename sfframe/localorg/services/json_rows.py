@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from sfframe.localorg.catalogue.catalogue import Catalogue
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.catalogue.types import COMPOUND_TYPES
-from sfframe.localorg.services import columns
-from sfframe.localorg.services.coercion import is_text
+from sfframe.localorg.services import columns, few_rows
 from sfframe.localorg.services.columns import ColumnFault
 from sfframe.localorg.services.json_body import JsonBody, Path, token
 from sfframe.localorg.services.task import Staged
@@ -172,41 +169,44 @@ def undeserializable(body: JsonBody, field: FieldDef, value: object, place: Path
     )
 
 
-def fits(names: dict[str, str], row: Row) -> bool:
-    """Whether the row's cells go into the columns of a run; ``names`` has its column by field, and gains the row's.
+class RunColumns:
+    """The columns of rows that are saved together.
 
     One field has one column: rows that name a parent by id do not go with rows that name it by external id.
     """
-    mine = dict(zip(row.keys, row.cells, strict=True))
-    if any(names.get(one, column) != column for one, column in mine.items()):
-        return False
-    names.update(mine)
-    return True
+
+    def __init__(self) -> None:
+        self._by_field: dict[str, str] = {}
+        self._shapes: set[tuple[str, ...]] = set()
+
+    def take(self, row: Row) -> bool:
+        """Whether the row's cells go into these columns; then they gain its own."""
+        shape = (*row.keys, *row.cells)
+        if shape in self._shapes:
+            return True
+        mine = dict(zip(row.keys, row.cells, strict=True))
+        if any(self._by_field.get(one, column) != column for one, column in mine.items()):
+            return False
+        self._by_field.update(mine)
+        self._shapes.add(shape)
+        return True
 
 
-def stage(rows: list[Row], obj: ObjectDef, catalogue: Catalogue, relation: str) -> tuple[Staged, pa.Table]:
-    """The rows as a table that is to be known to the cursor as ``relation``, and what a save needs to know of it."""
+def stage(rows: list[Row], obj: ObjectDef, catalogue: Catalogue) -> Staged:
+    """Rows without a fault as they are saved: lists of cells, which are quicker to hand over than a table."""
     names = list({name: None for row in rows for name in row.cells})
     resolved = columns.resolve(names, obj, catalogue)
-    cells = {one.cell: [row.cells.get(name) for row in rows] for name, one in zip(names, resolved, strict=True)}
-    # Planning the SQL of a check costs more than a look at so few cells.
-    fitting = frozenset(one.cell for one in resolved if _fit(one.field, cells[one.cell]))
-    distinct = frozenset(one.cell for one in resolved if _differ(one.field, cells[one.cell]))
-    records = range(len(rows))
-    data = {"record": pa.array(records, pa.int64())}
-    data["fault"] = pa.array([row.fault and row.fault.code for row in rows], pa.string())
-    data |= {name: pa.array(found, pa.string()) for name, found in cells.items()}
-    staged = Staged(relation, resolved, NULL_MARK, records, "json", fitting=fitting, distinct=distinct)
-    return staged, pa.table(data)
-
-
-def _fit(field: FieldDef, cells: list[str | None]) -> bool:
-    return all(len(cell) <= field.length for cell in cells if cell is not None)
-
-
-def _differ(field: FieldDef, cells: list[str | None]) -> bool:
-    """Whether no two of the values are alike, where the field is one by which rows are told apart."""
-    if field.type != "id" and not ((field.id_lookup or field.unique) and is_text(field)):
-        return False
-    given = [cell.lower() for cell in cells if cell is not None and cell != NULL_MARK]
-    return len(set(given)) == len(given)
+    cells = [[row.cells.get(name) for row in rows] for name in names]
+    looked = few_rows.look(resolved, cells, NULL_MARK)
+    lists = ", ".join(f"unnest(CAST(${one.cell} AS VARCHAR[])) AS {one.cell}" for one in resolved)
+    return Staged(
+        f"(SELECT unnest(range($rows)) AS record{lists and ', '}{lists})",
+        resolved,
+        NULL_MARK,
+        range(len(rows)),
+        "json",
+        values={one.cell: found for one, found in zip(resolved, cells, strict=True)} | {"rows": len(rows)},
+        filled=looked.filled,
+        sound=looked.sound,
+        distinct=looked.distinct,
+    )

@@ -59,6 +59,8 @@ def required(task: Task) -> str | None:
         if field.nillable or field.type == "boolean" or not (field.createable or field.updateable):
             continue
         column = sent.get(field.name)
+        if column is not None and column.cell in task.staged.filled:
+            continue
         filled = field.defaulted_on_create or derived.default(field, task.store) is not None
         empty = f"b.{column.cell} = ''" if column else "true"
         null = _null(column) if column else "true"

@@ -8,11 +8,9 @@ from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.services import problems, saving
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.json_body import JsonBody
-from sfframe.localorg.services.json_rows import Row, stage, undeserializable
+from sfframe.localorg.services.json_rows import Row, RowFault, stage, undeserializable
 from sfframe.localorg.services.task import Operation, Task
 from sfframe.localorg.store.store import Store
-
-_RELATION = "json_rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +58,26 @@ class Save:
 
 def save_rows(store: Store, save: Save, rows: list[Row], body: JsonBody) -> list[Outcome]:
     """Save rows that were read from ``body``, inside a transaction of the store; outcomes in the order of the rows."""
-    staged, table = stage(rows, save.obj, store.catalogue, _RELATION)
-    with store.transaction() as cursor:
-        cursor.register(_RELATION, table)
-        try:
-            saved = saving.save(Task(store, save.obj, save.operation, staged, save.key), cursor)
-            found = cursor.execute(saved.answers).fetchall()
-        finally:
-            cursor.unregister(_RELATION)
-    return [
-        Outcome(id_, created, None if problem is None else _problem(save.obj, row, body, problem))
-        for row, (id_, created, problem) in zip(rows, found, strict=True)
-    ]
+    readable = [row for row in rows if row.fault is None]
+    found: list[saving.Answer] = []
+    if readable:
+        staged = stage(readable, save.obj, store.catalogue)
+        with store.transaction() as cursor:
+            found = saving.answers(Task(store, save.obj, save.operation, staged, save.key), cursor)
+    answers = iter(found)
+    return [_unread(row.fault) if row.fault else _outcome(save.obj, row, body, next(answers)) for row in rows]
+
+
+def _unread(fault: RowFault) -> Outcome:
+    return Outcome(None, created=False, problem=Problem(fault.code, fault.message, fault.fields))
+
+
+def _outcome(obj: ObjectDef, row: Row, body: JsonBody, answer: saving.Answer) -> Outcome:
+    id_, created, problem = answer
+    return Outcome(id_, created, None if problem is None else _problem(obj, row, body, problem))
 
 
 def _problem(obj: ObjectDef, row: Row, body: JsonBody, problem: str) -> Problem:
-    if row.fault is not None:
-        return Problem(row.fault.code, row.fault.message, row.fault.fields)
     code, said = problem.split(problems.SEPARATOR, 1)
     message, fields = said.rsplit(problems.SEPARATOR, 1)  # a value in the message may hold anything
     if code != "JSON_PARSER_ERROR":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.json_body import JsonBody, Path, unexpected
-from sfframe.localorg.services.json_rows import Row, RowReader, fits
+from sfframe.localorg.services.json_rows import Row, RowReader, RunColumns
 from sfframe.localorg.services.record_saving import Outcome, Save, save_rows
 from sfframe.localorg.services.records import RecordService
 from sfframe.localorg.services.sobject_collections import RolledBack
@@ -60,16 +60,16 @@ class TreeService:
         return [{"referenceId": node.reference_id, "id": node.outcome and node.outcome.id} for node in ordered], False
 
     def _save(self, level: list[_Node], body: JsonBody) -> None:
-        runs: list[tuple[ObjectDef, dict[str, str], list[_Node]]] = []
+        runs: list[tuple[ObjectDef, RunColumns, list[_Node]]] = []
         for node in level:
             row = node.row
             if node.reference is not None and node.parent is not None and node.parent.outcome is not None:
                 row.cells[node.reference.name] = node.parent.outcome.id or ""
                 row.keys[node.reference.name] = ()
-            run = next((run for run in runs if run[0] is node.obj and fits(run[1], row)), None)
+            run = next((run for run in runs if run[0] is node.obj and run[1].take(row)), None)
             if run is None:
-                run = (node.obj, {}, [])
-                fits(run[1], row)
+                run = (node.obj, RunColumns(), [])
+                run[1].take(row)
                 runs.append(run)
             run[2].append(node)
         for obj, _, nodes in runs:

@@ -36,14 +36,19 @@ def declare(store: Store, rule: Rule) -> None:
         store.rules.keep(store.rules.with_rule(rule), cursor)
 
 
+def present(task: Task) -> bool:
+    """Whether there is a rule for the rows."""
+    return bool(task.store.rules.of(task.obj.name)) and not task.deletes
+
+
 def refuse_invalid(task: Task, cursor: duckdb.DuckDBPyConnection, rows: int) -> None:
     """Mark the rows of ``saving_rows`` that break a rule; of several broken rules the first declared is told.
 
     A real org tells all of them; here a row has one problem.
     """
-    rules = task.store.rules.of(task.obj.name)
-    if not rules or task.deletes:
+    if not present(task):
         return
+    rules = task.store.rules.of(task.obj.name)
     cursor.execute(f"""
         CREATE OR REPLACE TEMP TABLE {_AFTER} AS SELECT * FROM {task.table} WHERE "Id" IN
         (SELECT id FROM saving_rows WHERE problem IS NULL AND NOT creates)

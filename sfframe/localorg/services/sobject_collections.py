@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.json_body import JsonBody, unexpected
-from sfframe.localorg.services.json_rows import NULL_MARK, Row, RowFault, RowReader, fits
+from sfframe.localorg.services.json_rows import NULL_MARK, Row, RowFault, RowReader, RunColumns
 from sfframe.localorg.services.record_saving import Outcome, Problem, Save, save_rows
 from sfframe.localorg.services.records import RecordService
 from sfframe.localorg.services.task import Operation
@@ -115,8 +115,9 @@ class CollectionService:
     def _runs(self, records: list[object], body: JsonBody) -> Iterator[_Run]:
         """The records as runs of one save each; more than ten changes of the object are refused (rest.md 8.5)."""
         readers: dict[str, RowReader] = {}
+        objects: dict[str, ObjectDef | None] = {}
         current: _Run | None = None
-        names: dict[str, str] = {}
+        columns = RunColumns()
         chunks, last = 0, None
         for at, record in enumerate(records):
             path = ("records", at)
@@ -131,18 +132,20 @@ class CollectionService:
             if chunks > MAX_CHUNKS:
                 words = f"The request has more than {MAX_CHUNKS} chunks of records of one type"  # a guess
                 raise ServiceError(400, "LIMIT_EXCEEDED", words)
-            obj = self._store.catalogue.find(kind)
+            if kind not in objects:
+                objects[kind] = self._store.catalogue.find(kind)
+            obj = objects[kind]
             if obj is None:
                 row = Row(path, fault=RowFault("INVALID_TYPE", f"sObject type '{kind}' is not supported."))
             else:
                 if kind not in readers:
                     readers[kind] = RowReader(body, obj, self._store.catalogue)
                 row = readers[kind].read(record, path)
-            if current is None or current.obj is not obj or not fits(names, row):
+            if current is None or current.obj is not obj or not columns.take(row):
                 if current is not None:
                     yield current
-                current, names = _Run(obj, []), {}
-                fits(names, row)
+                current, columns = _Run(obj, []), RunColumns()
+                columns.take(row)
             current.rows.append(row)
         if current is not None:
             yield current

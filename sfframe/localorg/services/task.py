@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
@@ -10,7 +10,6 @@ from sfframe.localorg.services.columns import Column
 from sfframe.localorg.store.store import Store
 
 Operation = Literal["insert", "update", "upsert", "delete", "hardDelete"]
-ONE_CHUNK = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +18,10 @@ class Staged:
 
     ``fault`` is the problem of a row that could not even be read, else null. An empty or null cell leaves its field
     alone (or to its default), one that equals ``null_mark`` clears it. ``records`` are the rows' numbers where they are
-    known. Cells of JSON have no blanks at their ends, ids among them have 18 characters, and cells that cannot be read
-    are worded by the reader.
+    known, ``values`` what the parameters of the relation's SQL stand for.
+
+    Of JSON only rows come here that could be read, so there is no ``fault``. Its cells have no blanks at their ends,
+    ids among them have 18 characters, and cells that cannot be read are worded by the reader.
     """
 
     relation: str
@@ -28,8 +29,10 @@ class Staged:
     null_mark: str = "#N/A"
     records: range | None = None
     source: Literal["csv", "json"] = "csv"
+    values: dict[str, object] = field(default_factory=dict)
     clean: frozenset[str] = frozenset()  # texts of which none has anything to trim or is the null mark
-    fitting: frozenset[str] = frozenset()  # cells of which none is longer than its field
+    filled: frozenset[str] = frozenset()  # cells of which none is null or the null mark
+    sound: frozenset[str] = frozenset()  # cells that can be read and are in no conflict with the field's definition
     distinct: frozenset[str] = frozenset()  # ids and texts of which no two are alike, with case or without
 
     @property
@@ -42,24 +45,18 @@ class Staged:
 class Locks:
     """Rows that cannot be locked: ``share`` of them, drawn by ``seed``.
 
-    With ``batch_rows`` the rows are those of bulk batches of so many rows, numbered from record 1. ``parallel`` batches
-    lock each other's parents: who comes later to one finds it locked by the batch that came first. With ``requeues``
-    the save ends early behind the chunk with which a batch has more than 100 locked rows.
+    With ``batch_rows`` the save is a run of parallel batches of so many rows, numbered from record 1: who comes later
+    to a parent finds it locked by the batch that came first.
     """
 
     share: float = 0.0
     seed: int = 0
     batch_rows: int | None = None
-    parallel: bool = False
-    requeues: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is done to which object with which rows; ``external_id`` is the field that an upsert goes by (or Id).
-
-    ``chunk`` is the SQL of the number of a record's chunk; what another interface saves is one chunk.
-    """
+    """What is done to which object with which rows; ``external_id`` is the field that an upsert goes by (or Id)."""
 
     store: Store
     obj: ObjectDef
@@ -67,7 +64,6 @@ class Task:
     staged: Staged
     external_id: FieldDef | None = None
     locks: Locks | None = None
-    chunk: str = ONE_CHUNK
 
     @property
     def columns(self) -> tuple[Column, ...]:

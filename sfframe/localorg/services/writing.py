@@ -11,29 +11,41 @@ from sfframe.localorg.services.problems import literal
 from sfframe.localorg.services.task import Task
 from sfframe.localorg.store.store import quoted
 
+_NEW = "saving_rows WHERE problem IS NULL AND creates"
 
-def insert_rows(task: Task, cursor: duckdb.DuckDBPyConnection, rows: int, *, into: str | None = None) -> None:
+
+def insert_rows(
+    task: Task,
+    cursor: duckdb.DuckDBPyConnection,
+    rows: int,
+    *,
+    into: str | None = None,
+    source: str = _NEW,
+    values: dict[str, object] | None = None,
+) -> None:
     """Add the rows that are new, to the object's table or a copy of it.
 
-    ``rows`` is how many there may be, for the counters of auto-numbers.
+    ``rows`` is how many there may be, for the counters of auto-numbers. ``source`` is the SQL of the rows where they
+    are not in ``saving_rows``, and ``values`` are its parameters.
     """
     store, obj = task.store, task.obj
-    values = derived.constants(obj, store) | {"Id": "id"}
+    given = derived.constants(obj, store) | {"Id": "id"}
     record_type = store.record_types.default_of(obj.name)
     if record_type and obj.field("RecordTypeId"):
-        values["RecordTypeId"] = literal(record_type)
-    values |= {one.field.name: _new_value(one, values.get(one.field.name)) for one in task.columns if _stored(one)}
+        given["RecordTypeId"] = literal(record_type)
+    given |= {one.field.name: _new_value(one, given.get(one.field.name)) for one in task.columns if _stored(one)}
     for field in obj:
         if field.auto_number:
             # Eight digits, as cases have; other formats are not part of a field's definition.
             first = store.next_counter(cursor, f"{obj.name}.{field.name}", rows)
             number = f"{first} + row_number() OVER (ORDER BY record) - 1"
-            values[field.name] = f"lpad(CAST({number} AS VARCHAR), 8, '0')"
+            given[field.name] = f"lpad(CAST({number} AS VARCHAR), 8, '0')"
     sent = {column.field.name for column in task.columns}
-    values |= derived.composed(obj, sent, lambda name: values.get(name, "NULL"), creating=True)
+    given |= derived.composed(obj, sent, lambda name: given.get(name, "NULL"), creating=True)
     cursor.execute(
-        f"INSERT INTO {into or task.table} ({', '.join(quoted(name) for name in values)}) "
-        f"SELECT {', '.join(values.values())} FROM saving_rows WHERE problem IS NULL AND creates"
+        f"INSERT INTO {into or task.table} ({', '.join(quoted(name) for name in given)}) "
+        f"SELECT {', '.join(given.values())} FROM {source}",
+        values,
     )
 
 

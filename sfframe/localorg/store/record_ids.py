@@ -6,6 +6,7 @@ which letters of the 15 are capitals, so that the id survives systems that ignor
 
 from __future__ import annotations
 
+import functools
 import re
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # in the server's sort order
@@ -16,18 +17,28 @@ _SHAPE = re.compile(f"{_FIFTEEN}({_THREE})?")
 
 def suffix(fifteen: str) -> str:
     """The three characters that complete an id of 15."""
-    groups = (fifteen[start : start + 5] for start in (0, 5, 10))
-    return "".join(SUFFIXES[sum(1 << at for at, each in enumerate(group) if "A" <= each <= "Z")] for group in groups)
+    return "".join(_suffix_of(fifteen[start : start + 5]) for start in (0, 5, 10))
+
+
+@functools.lru_cache(maxsize=10_000)
+def _suffix_of(group: str) -> str:
+    return SUFFIXES[sum(1 << at for at, each in enumerate(group) if "A" <= each <= "Z")]
 
 
 def record_id(prefix: str, pod: str, number: int) -> str:
     """The 18-character id of the ``number``-th record."""
+    high, low = divmod(number, 62**5)
+    fifteen = f"{prefix}{pod}0{_digits(high, 4)}{_digits(low, 5)}"
+    return fifteen + suffix(fifteen)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _digits(number: int, count: int) -> str:
     digits = ""
-    for _ in range(9):
+    for _ in range(count):
         number, digit = divmod(number, 62)
         digits = ALPHABET[digit] + digits
-    fifteen = f"{prefix}{pod}0{digits}"
-    return fifteen + suffix(fifteen)
+    return digits
 
 
 def id18(text: str) -> str | None:
