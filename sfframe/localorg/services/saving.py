@@ -40,12 +40,14 @@ class Saved:
     """What became of the rows. ``outcomes`` is SQL: record, id, created, problem (problems.py takes it apart).
 
     A good row has its id; a bad one has only the id that it was sent with, if that is one. Beside them stand the cells
-    (c0, ...) and the typed values (v0, ...). They can be read until the next save on the same cursor.
+    (c0, ...) and the typed values (v0, ...). They can be read until the next save on the same cursor. ``cut`` is the
+    last record that was saved, where the save ended early (task.Locks).
     """
 
     outcomes: str
     processed: int
     failed: int
+    cut: int | None = None
 
 
 def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
@@ -54,10 +56,10 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
     Rows are taken in the order of ``record``: of equal keys the first wins. Raises LookupError for an upsert without
     the column of its external id.
     """
-    _save(task, cursor)
+    cut = _save(task, cursor)
     saved, failed = cursor.execute("SELECT count(*), count(problem) FROM saving_rows").fetchall()[0]
     outcomes = f"SELECT * EXCLUDE (id, target, named, creates), {_ANSWER} FROM saving_rows"
-    return Saved(outcomes, saved, failed)
+    return Saved(outcomes, saved, failed, cut)
 
 
 def answers(task: Task, cursor: duckdb.DuckDBPyConnection) -> list[Answer]:
@@ -69,12 +71,12 @@ def answers(task: Task, cursor: duckdb.DuckDBPyConnection) -> list[Answer]:
     return cursor.execute(f"SELECT {_ANSWER}, problem FROM saving_rows ORDER BY record").fetchall()
 
 
-def _save(task: Task, cursor: duckdb.DuckDBPyConnection) -> None:
-    """Save what can be saved; ``saving_rows`` tells what became of the rows."""
+def _save(task: Task, cursor: duckdb.DuckDBPyConnection) -> int | None:
+    """Save what can be saved; ``saving_rows`` tells what became of the rows. Answers ``Saved.cut``."""
     rows, records = _counted(task, cursor)
     fresh, values = _fresh_ids(task, cursor, records)
     cursor.execute(_rows_table(task, fresh), values | task.staged.values)
-    locks.refuse_locked(task, cursor)
+    cut = locks.refuse_locked(task, cursor)
     if task.deletes:
         deleting.delete_rows(task, cursor)
     else:
@@ -86,6 +88,7 @@ def _save(task: Task, cursor: duckdb.DuckDBPyConnection) -> None:
                 files.file_versions(task, cursor)
         if task.operation != "insert":
             writing.update_rows(task, cursor)
+    return cut
 
 
 def _reads_rows(task: Task) -> bool:

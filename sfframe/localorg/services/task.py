@@ -10,6 +10,7 @@ from sfframe.localorg.services.columns import Column
 from sfframe.localorg.store.store import Store
 
 Operation = Literal["insert", "update", "upsert", "delete", "hardDelete"]
+ONE_CHUNK = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,24 @@ class Staged:
 class Locks:
     """Rows that cannot be locked: ``share`` of them, drawn by ``seed``.
 
-    With ``batch_rows`` the save is a run of parallel batches of so many rows, numbered from record 1: who comes later
-    to a parent finds it locked by the batch that came first.
+    With ``batch_rows`` the rows are those of bulk batches of so many rows, numbered from record 1. ``parallel`` batches
+    lock each other's parents: who comes later to one finds it locked by the batch that came first. With ``requeues``
+    the save ends early behind the chunk with which a batch has more than 100 locked rows.
     """
 
     share: float = 0.0
     seed: int = 0
     batch_rows: int | None = None
+    parallel: bool = False
+    requeues: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is done to which object with which rows; ``external_id`` is the field that an upsert goes by (or Id)."""
+    """What is done to which object with which rows; ``external_id`` is the field that an upsert goes by (or Id).
+
+    ``chunk`` is the SQL of the number of a record's chunk; what another interface saves is one chunk.
+    """
 
     store: Store
     obj: ObjectDef
@@ -64,6 +71,7 @@ class Task:
     staged: Staged
     external_id: FieldDef | None = None
     locks: Locks | None = None
+    chunk: str = ONE_CHUNK
 
     @property
     def columns(self) -> tuple[Column, ...]:
