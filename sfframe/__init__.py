@@ -33,8 +33,8 @@ from sfframe.errors import (
 from sfframe.handles import Bulk1Batch, Bulk1Job, IngestJob, QueryJob, create_job, get_job, list_jobs
 from sfframe.jobs.events import JobEvent
 from sfframe.jobs.pacing import Pacing
-from sfframe.load import LoadLimits, LoadOptions
 from sfframe.metadata import describe, frame_schema, validate_frame
+from sfframe.options import Guards, LoadHeaders, LoadLimits, LoadOptions
 from sfframe.orgs import connect
 from sfframe.read import read_soql
 from sfframe.read_options import ReadOptions
@@ -63,6 +63,7 @@ __all__ = [
     "Description",
     "Field",
     "FrameError",
+    "Guards",
     "IncompleteAnswer",
     "IngestJob",
     "JobAborted",
@@ -72,6 +73,7 @@ __all__ = [
     "JobTimeout",
     "LedgerError",
     "LimitExceeded",
+    "LoadHeaders",
     "LoadLimits",
     "LoadOptions",
     "LoadResult",

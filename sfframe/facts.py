@@ -12,6 +12,14 @@ OPERATIONS: tuple[Operation, ...] = ("insert", "update", "upsert", "delete", "ha
 
 Carrier = Literal["bulk2", "bulk1", "collections"]  # the APIs that can carry rows to the org
 CARRIERS: tuple[Carrier, ...] = ("bulk2", "bulk1", "collections")
+CARRIER_NAMES: dict[Carrier, str] = {
+    "bulk2": "Bulk API 2.0",
+    "bulk1": "Bulk API 1.0",
+    "collections": "sObject Collections",
+}
+ROWS_FOR_COLLECTIONS = 2_000  # ten calls, answered at once; more rows are cheaper by a bulk job
+DAILY_BATCHES = 15_000  # of both bulk APIs (bulk2.md 5)
+DAILY_ROWS = 150_000_000  # of Bulk 2.0 (bulk2.md 5)
 
 Delimiter = Literal["BACKQUOTE", "CARET", "COMMA", "PIPE", "SEMICOLON", "TAB"]
 DELIMITERS: dict[Delimiter, str] = {  # bulk2.md 2.2

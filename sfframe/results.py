@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Generic, Self, TypeVar, cast
 
 import polars as pl
 
-from sfframe.errors import FrameError, RowsFailed, advice_for
+from sfframe import facts
+from sfframe.errors import RowsFailed, advice_for
+from sfframe.frames.sink import Saved, sink, text_of, writeable
+
+__all__ = ["Cost", "LoadResult", "Saved", "Target", "save_frame", "text_of", "writeable"]
 
 Frame = TypeVar("Frame")  # the kind of frame that the caller gave: polars, pandas, pyarrow, a list of dicts
 
@@ -46,11 +50,30 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a load took: seconds of the clock, requests to the org, bytes that were uploaded."""
+    """What a load took, or (of a dry run) will take.
+
+    ``seconds`` of the clock, ``calls`` (requests to the org), ``bytes_sent``, ``rows`` that were sent, ``jobs``, and
+    ``batches`` as the org counts them. ``calls_used`` of ``calls_allowed`` is where the org's day stands, None where
+    the org did not say.
+    """
 
     seconds: float = 0.0
     calls: int = 0
     bytes_sent: int = 0
+    rows: int = 0
+    jobs: int = 0
+    batches: int = 0
+    calls_used: int | None = None
+    calls_allowed: int | None = None
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """What this is of a day's limits, 1.0 being all of it: ``batches`` of 15,000, ``rows`` of 150 million,
+        ``calls`` of those that the org may get (not there where the org did not say).
+        """
+        bulk = 1 if self.jobs else 0
+        told = {"batches": self.batches / facts.DAILY_BATCHES, "rows": bulk * self.rows / facts.DAILY_ROWS}
+        return told | ({"calls": self.calls / self.calls_allowed} if self.calls_allowed else {})
 
 
 # A polars frame, and which of the caller's rows it has (None: all of them) -> the caller's kind.
@@ -61,12 +84,13 @@ GiveBack = Callable[[pl.DataFrame, pl.Series | None], object]
 class LoadResult(Generic[Frame]):
     """The answer to a write.
 
-    ``answers`` is a polars frame with the caller's rows in the caller's order: all columns that came in, then the
-    ``sf__`` columns (``sf__Status`` is never null; the others are null where they say nothing). ``frame`` is the same
-    in the caller's kind of frame. ``failures`` has one line per refused cell: row, column, value, rule, message.
+    ``frame`` has the caller's rows in the caller's order and kind of frame: all columns that came in, then the ``sf__``
+    columns (``sf__Status`` is never null; the others are null where they say nothing). ``failures`` has one line per
+    refused cell: row, column, value, rule, message. ``stored`` is where the rows are: in memory, or, when a stream was
+    loaded with ``results=``, in that file; then ``scan()`` reads them lazily, and the rest only what it needs.
     """
 
-    answers: pl.DataFrame
+    stored: pl.DataFrame | Saved
     failures: pl.DataFrame
     target: Target
     jobs: tuple[str, ...] = ()
@@ -74,6 +98,20 @@ class LoadResult(Generic[Frame]):
     run: str = ""
     cost: Cost = field(default_factory=Cost)
     give_back: GiveBack | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def answers(self) -> pl.DataFrame:
+        """All rows as a polars frame."""
+        return self.stored if isinstance(self.stored, pl.DataFrame) else self.stored.scan().collect()
+
+    def scan(self) -> pl.LazyFrame:
+        """All rows, lazily."""
+        return self.stored.lazy() if isinstance(self.stored, pl.DataFrame) else self.stored.scan()
+
+    @property
+    def height(self) -> int:
+        """How many rows there are."""
+        return self.stored.height
 
     @property
     def frame(self) -> Frame:
@@ -106,8 +144,10 @@ class LoadResult(Generic[Frame]):
         return self._only("unknown")
 
     def _only(self, *statuses: str) -> Frame:
-        kept = self.answers["sf__Status"].is_in(statuses)
-        return self._given(self.answers.filter(kept), kept.arg_true())
+        if not isinstance(self.stored, pl.DataFrame):
+            return self._given(self.scan().filter(pl.col("sf__Status").is_in(statuses)).collect(), None)
+        kept = self.stored["sf__Status"].is_in(statuses)
+        return self._given(self.stored.filter(kept), kept.arg_true())
 
     def _given(self, frame: pl.DataFrame, rows: pl.Series | None) -> Frame:
         return cast("Frame", frame if self.give_back is None else self.give_back(frame, rows))
@@ -115,7 +155,7 @@ class LoadResult(Generic[Frame]):
     @property
     def counts(self) -> dict[str, int]:
         """Rows by status, only those that occur, in the order created ... unknown. They add up to the rows given."""
-        found = dict(self.answers["sf__Status"].value_counts().iter_rows())
+        found = dict(self.scan().group_by("sf__Status").len().collect(engine="streaming").iter_rows())
         return {status: found[status] for status in STATUSES if status in found}
 
     @property
@@ -126,7 +166,7 @@ class LoadResult(Generic[Frame]):
     def summary(self) -> str:
         """A few lines for people: which org, as whom, what was done to how many rows, and at what cost."""
         told = ", ".join(f"{rows:,} {status}" for status, rows in self.counts.items()) or "nothing to do"
-        lines = [str(self.target), f"{self.answers.height:,} rows: {told}"]
+        lines = [str(self.target), f"{self.height:,} rows: {told}"]
         if self.jobs:
             named = ", ".join(self.jobs[:3]) + (f" and {len(self.jobs) - 3} more" if len(self.jobs) > 3 else "")
             some = f"{len(self.jobs)} job" + ("" if len(self.jobs) == 1 else "s")
@@ -144,7 +184,8 @@ class LoadResult(Generic[Frame]):
         are simply sent again?) and ``advice``. Empty when every row succeeded.
         """
         troubled = (
-            self.answers.select(pl.col("^sf__.*$"))
+            self.scan()
+            .select(pl.col("^sf__.*$"))
             .with_row_index("row")
             .filter(pl.col("sf__Status").is_in(TROUBLE))
             .group_by("sf__Status", "sf__ErrorCode", "sf__ErrorFields", maintain_order=True)
@@ -154,6 +195,7 @@ class LoadResult(Generic[Frame]):
                 pl.col("row").head(samples).cast(pl.Int64).alias("sample_rows"),
             )
             .sort("rows", descending=True, maintain_order=True)
+            .collect()
         )
         told = [_advise(*cause) for cause in troubled.select("sf__Status", "sf__ErrorCode", "message").iter_rows()]
         return troubled.select(
@@ -177,7 +219,7 @@ class LoadResult(Generic[Frame]):
         table = self.triage()
         first = table.row(0, named=True)
         raise RowsFailed(
-            f"{told} of {self.answers.height:,} rows",
+            f"{told} of {self.height:,} rows",
             where=str(self.target),
             said=f"{first['message']} ({first['rows']:,} rows)" if first["message"] else "",
             remedy="result.triage() groups the causes; result.failed and result.rejected hold the rows.",
@@ -218,48 +260,8 @@ def _size(count: int) -> str:
     return f"{count} bytes"
 
 
-_WRITERS: Final[Mapping[str, Callable[[pl.DataFrame, Path], object]]] = {
-    ".parquet": lambda frame, path: frame.write_parquet(path),
-    ".csv": lambda frame, path: path.write_text(text_of(frame), encoding="utf-8", newline=""),
-    ".jsonl": lambda frame, path: frame.write_ndjson(path),
-    ".ndjson": lambda frame, path: frame.write_ndjson(path),
-    ".arrow": lambda frame, path: frame.write_ipc(path),
-}
-
-
-def writeable(path: Path) -> None:
-    """Raise a FrameError when ``save_frame`` could not write to ``path``; to be asked before a long work begins."""
-    if path.suffix.lower() not in _WRITERS:
-        known = ", ".join(_WRITERS)
-        raise FrameError(
-            f"{path.name!r} does not say in which format to write", remedy=f"Use one of the endings {known}."
-        )
-    if not path.parent.is_dir():
-        raise FrameError(f"There is no folder {path.parent}", remedy="Make it first, or name another file.")
-
-
 def save_frame(frame: pl.DataFrame, path: Path) -> Path:
     """Write ``frame`` to ``path`` by its ending: a temporary file beside it, renamed once it is whole."""
-    writeable(path)
-    half = path.with_name(f".{path.name}.part")
-    try:
-        _WRITERS[path.suffix.lower()](frame, half)
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    with sink(path) as saving:
+        saving.write(frame)
     return path
-
-
-def text_of(frame: pl.DataFrame) -> str:
-    """``frame`` as CSV: datetimes as Salesforce writes them, lists joined with a semicolon, structs as JSON."""
-    return _flat(frame).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.3fZ")
-
-
-def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """``frame`` with what a CSV cell cannot hold as text: lists joined with a semicolon, structs as JSON."""
-    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
-    structs = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]
-    return frame.with_columns(
-        *(pl.col(name).cast(pl.List(pl.String)).list.join(";") for name in lists),
-        *(pl.col(name).struct.json_encode() for name in structs),
-    )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfframe import load, orgs
 from sfframe.errors import UsageError
 from sfframe.jobs.ledger import Ledger
-from sfframe.load import LoadOptions
+from sfframe.options import LoadOptions
+from sfframe.results import writeable
 from sfframe.state import home
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     import polars as pl
 
@@ -82,29 +84,50 @@ def resume(
     sfframe.errors.UsageError: ...
     """
     connection = orgs.connect(org)
+    saved = Path(results) if results is not None else None
+    if saved is not None:
+        writeable(saved)
     prepared = load.reopen(run, connection)
+    from sfframe.frames.kept import WholeRows
+
     if rows is None:
-        frame, give_back = _spooled(prepared), None
+        whole, give_back = WholeRows(_spooled(prepared)), None
     else:
         from sfframe.frames.intake import take
 
         taken = take(rows)
         _check_same(prepared, taken, timezone=options.timezone or connection.timezone)
-        frame, give_back = taken.frame, taken.give_back
-    answered = load.complete(prepared, connection, options)
-    return load.wrap(frame, answered, give_back=give_back, results=results, on_failed=options.on_failed)
+        whole, give_back = WholeRows(taken.frame), taken.give_back
+    answered = load.complete(prepared, whole, connection, options, saved)
+    return load.wrap(answered, give_back=give_back, on_failed=options.on_failed)
+
+
+def _sent_rows(prepared: Prepared) -> pl.Series:
+    """Which of the caller's rows lie in the spool, in the order of the parts."""
+    import polars as pl
+
+    from sfframe.frames.feed import rows_of
+
+    return pl.concat([pl.Series("sf__row", [], pl.Int64), *(rows_of(prepared.folder, part) for part in prepared.made)])
+
+
+def _cells(prepared: Prepared, names: Iterable[str]) -> pl.DataFrame:
+    """The cells that were sent, in the order of the parts, under their headers."""
+    import polars as pl
+
+    from sfframe.codec.outcomes import read_cells
+
+    delimiter = prepared.job.column_delimiter
+    cells = [read_cells(part.path, delimiter=delimiter).select(list(names)) for part in prepared.made]
+    return pl.concat([pl.DataFrame(schema=dict.fromkeys(names, pl.String())), *cells])
 
 
 def _spooled(prepared: Prepared) -> pl.DataFrame:
     """The cells that were sent, in the caller's order and under the caller's names; null for rows that were not."""
     import polars as pl
 
-    from sfframe.codec.outcomes import read_cells
-
     names = {one.header: one.name for one in prepared.sent}
-    cells = [read_cells(part.path).select(list(names)) for part in prepared.parts]
-    empty = pl.DataFrame(schema=dict.fromkeys(names, pl.String()))
-    sent = pl.concat([empty, *cells]).with_columns(prepared.rows.cast(pl.Int64).alias("sf__row"))
+    sent = _cells(prepared, names).with_columns(_sent_rows(prepared).alias("sf__row"))
     every = pl.DataFrame({"sf__row": pl.int_range(prepared.height, dtype=pl.Int64, eager=True)})
     return every.join(sent, on="sf__row", how="left", maintain_order="left").drop("sf__row").rename(names)
 
@@ -114,18 +137,17 @@ def _check_same(prepared: Prepared, taken: Taken, *, timezone: str | None) -> No
     import polars as pl
 
     from sfframe.codec.encode import encode
-    from sfframe.codec.outcomes import read_cells
     from sfframe.frames.casting import cast_column
 
     frame = taken.frame
     missing = [one.name for one in prepared.sent if one.name not in frame.columns]
     same = frame.height == prepared.height and not missing
     if same:
-        kept = frame[prepared.rows]
+        kept = frame[_sent_rows(prepared)]
         casts = [cast_column(one, kept[one.name], timezone=timezone, from_csv=taken.from_csv) for one in prepared.sent]
         pairs = zip(prepared.sent, casts, strict=True)
         texts = encode(kept.select(cast.typed.alias(one.header) for one, cast in pairs), prepared.sent)
-        spooled = pl.concat([read_cells(part.path).select(texts.columns) for part in prepared.parts])
+        spooled = _cells(prepared, texts.columns)
         same = texts.select(pl.all().replace("", None)).equals(spooled)
     if not same:
         raise UsageError(

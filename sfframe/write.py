@@ -10,22 +10,26 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 from sfframe import load, orgs
 from sfframe.errors import UsageError
 from sfframe.facts import OPERATIONS, Operation
-from sfframe.jobs.load_job import LoadJob
-from sfframe.load import Answered, LoadOptions, OnFailed
-from sfframe.results import LoadResult, Target, writeable
+from sfframe.load import Answered
+from sfframe.options import Guards, LoadOptions
+from sfframe.read import read_soql
+from sfframe.results import LoadResult, Target, save_frame, writeable
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from sfframe.codec.layout import SentColumn
     from sfframe.connection.org import Org
-    from sfframe.frames.contract import Checked
-    from sfframe.frames.intake import Taken
+    from sfframe.frames.feed import Feed
+    from sfframe.frames.intake import Stream, Taken
+    from sfframe.load import Prepared
     from sfframe.orgs import OrgLike
 
 Nulls = Literal["ignore", "clear"]
 OnInvalid = Literal["raise", "reject"]
+MANY = 10_000  # rows of an insert from which on it is worth saying how it could be repeated safely
+KEYS_ASKED = 2_000  # keys of a guarded upsert that are asked for one by one; of more rows all keys are read
+
 # These kinds come back as they are. (Arrow tables do too, but have no types of their own; all else gives polars.)
 Frame = TypeVar("Frame", "pl.DataFrame", "pd.DataFrame", "list[dict[str, Any]]")
 
@@ -71,12 +75,13 @@ def write_sobject(
     results: str | Path | None = None,
     options: LoadOptions = LoadOptions(),
 ) -> LoadResult[Any]:
-    """Load a frame into an object by the Bulk API 2.0, and join every answer to its row.
+    """Load a frame into an object, and join every answer to its row.
 
-    ``df`` is a polars, pandas or pyarrow frame, anything with ``__arrow_c_stream__``, a list of dicts, or a path to a
-    CSV, Parquet, Arrow or JSON-lines file; it is not changed. Columns are called like fields (without case), or are
-    mapped: ``columns={"stage_name": "StageName", "remark": None}`` (None leaves a column out of the load; it comes back
-    in the result all the same). ``Account.Ext_Id__c`` sets a parent by its external id.
+    ``df`` is a polars, pandas or pyarrow frame, a lazy frame, anything with ``__arrow_c_stream__``, a list of dicts, an
+    iterator of frames, or a path to a CSV, Parquet, Arrow or JSON-lines file; it is not changed. Lazy frames, readers,
+    iterators and large files are worked on in pieces, in bounded memory. Columns are called like fields (without case),
+    or are mapped: ``columns={"stage_name": "StageName", "remark": None}`` (None leaves a column out of the load; it
+    comes back in the result all the same). ``Account.Ext_Id__c`` sets a parent by its external id.
 
     ``operation`` is insert, update, upsert (with ``external_id_field``, the field that finds the record), delete or
     hardDelete (both send the Id column alone). On insert a null lets the field's default apply; on update and upsert it
@@ -85,7 +90,8 @@ def write_sobject(
 
     Every value is checked against the object's describe before anything is sent. With ``on_invalid="raise"`` a value
     that does not fit raises ContractError, whose ``failures`` lists all of them, and nothing is sent; with "reject"
-    such rows are answered as rejected and the others are sent. ``results`` names a file for all rows and their answers.
+    such rows are answered as rejected and the others are sent. ``results`` names a file (or a folder of Parquet files)
+    for all rows and their answers; ``options`` say which API carries the rows, and much more (``LoadOptions``).
 
     The result has the caller's rows in the caller's order and kind of frame, plus the ``sf__`` columns. When rows did
     not succeed a RowsFailedWarning is given (``options=LoadOptions(on_failed=...)`` raises or is silent instead).
@@ -95,16 +101,23 @@ def write_sobject(
     Sources: Salesforce's Bulk API 2.0 guide on null values, relationship columns and results.
 
     >>> import polars as pl, sfframe as sf
-    >>> result = sf.write_sobject(pl.DataFrame({"Name": ["Acme"]}), "Account", operation="insert", org="local")
+    >>> result = sf.write_sobject(pl.DataFrame({"Name": ["Globex"]}), "Account", operation="insert", org="local")
     >>> result.counts
     {'created': 1}
     """
-    asked = _Asked(sobject, operation, external_id_field, columns, nulls, on_invalid, results, options)
-    from sfframe.frames.intake import take
+    saved = Path(results) if results is not None else None
+    asked = _Asked(sobject, operation, external_id_field, columns, nulls, on_invalid, saved, options)
+    from sfframe.frames.intake import Taken, take_rows
 
-    taken = take(df)
-    answered = _answered(asked, taken, org) if taken.frame.height else _nothing_sent(asked)
-    return load.wrap(taken.frame, answered, give_back=taken.give_back, results=results, on_failed=options.on_failed)
+    taken = take_rows(df)
+    give_back = taken.give_back if isinstance(taken, Taken) else None
+    if isinstance(taken, Taken) and not taken.frame.height:
+        answered = _nothing_sent(asked, taken.frame)
+    else:
+        connection = orgs.connect(org)
+        with load.new_folder() as folder:
+            answered = _loaded(asked, taken, folder, connection)
+    return load.wrap(answered, give_back=give_back, on_failed=options.on_failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,7 @@ class _Asked:
     columns: Mapping[str, str | None] | None
     nulls: Nulls | Mapping[str, Nulls] | None
     on_invalid: OnInvalid
-    results: str | Path | None
+    results: Path | None
     options: LoadOptions
 
     def __post_init__(self) -> None:
@@ -136,12 +149,11 @@ class _Asked:
                 remedy='Leave it out, or use operation="upsert".',
             )
         _one_of(self.on_invalid, OnInvalid, "on_invalid")
-        _one_of(self.options.on_failed, OnFailed, "on_failed")
         for policy in [self.nulls] if not isinstance(self.nulls, Mapping) else self.nulls.values():
             if policy is not None:
                 _one_of(policy, Nulls, "nulls")
         if self.results is not None:
-            writeable(Path(self.results))
+            writeable(self.results)
 
 
 def _one_of(value: str, choice: object, name: str) -> None:
@@ -149,45 +161,100 @@ def _one_of(value: str, choice: object, name: str) -> None:
         raise UsageError(f"{name}={value!r} is not known", remedy=f"Use one of {', '.join(get_args(choice))}.")
 
 
-def _answered(asked: _Asked, taken: Taken, org: OrgLike | None) -> Answered:
+def _loaded(asked: _Asked, taken: Taken | Stream, folder: Path, org: Org) -> Answered:
     """Check every cell, then send the good rows, unless something is to be refused as a whole."""
-    connection = orgs.connect(org)
-    sent, checked = _checked(asked, taken, connection)
-    if checked.blocked or (checked.failures.height and asked.on_invalid == "raise"):
-        from sfframe.frames.failures import contract_error
+    from sfframe.frames.checking import Checker
+    from sfframe.frames.feed import Feed, settle
 
-        raise contract_error(checked.failures, f"{asked.operation} {asked.sobject}")
-    return _sent(asked, taken, connection, sent, checked)
-
-
-def _checked(asked: _Asked, taken: Taken, org: Org) -> tuple[tuple[SentColumn, ...], Checked]:
-    from sfframe.frames.checking import matched_and_checked
-
-    return matched_and_checked(
-        taken,
+    options = asked.options
+    checker = Checker(
         asked.sobject,
         org,
-        operation=asked.operation,
-        external_id_field=asked.external_id_field,
-        columns=asked.columns,
-        nulls=asked.nulls,
-        timezone=asked.options.timezone or org.timezone,
+        asked.operation,
+        asked.external_id_field,
+        asked.columns,
+        asked.nulls,
+        options.timezone or org.timezone,
     )
+    rows, twins = settle(taken, checker, folder)
+    if not rows.height:
+        return _nothing_sent(asked, next(rows.slices())[1])
+    feed = Feed(rows, checker, folder, twins, options.sort_by_parent, refuse_all=asked.on_invalid == "raise")
+    prepared = load.prepare(
+        feed, org, options, lazily=asked.on_invalid == "reject", check=lambda fed: _guard(fed, options.guards, org)
+    )
+    _advise(prepared)
+    if options.dry_run:
+        return load.rehearsed(prepared, rows, org)
+    return load.complete(prepared, rows, org, options, asked.results)
 
 
-def _sent(asked: _Asked, taken: Taken, org: Org, sent: tuple[SentColumn, ...], checked: Checked) -> Answered:
-    """Send the good rows and join what the org answers."""
-    job = LoadJob(asked.sobject, asked.operation, asked.external_id_field)
-    prepared = load.prepare(checked, sent, job, height=taken.frame.height, org=org, options=asked.options)
-    return load.complete(prepared, org, asked.options)
+def _guard(feed: Feed, guards: Guards, org: Org) -> None:
+    """Raise where the load would do more than it may."""
+    operation, told = feed.checker.operation, []
+    if guards.max_creates is not None and operation in ("insert", "upsert"):
+        creates = feed.good if operation == "insert" else _unknown_keys(feed, org)
+        told.append(("create", creates, "records", guards.max_creates, "max_creates"))
+    if guards.max_deletes is not None and operation in ("delete", "hardDelete"):
+        told.append(("delete", feed.good, "records", guards.max_deletes, "max_deletes"))
+    if guards.max_clears is not None:
+        told.append(("clear", feed.clears, "fields", guards.max_clears, "max_clears"))
+    for verb, count, what, most, name in told:
+        if count > most:
+            raise UsageError(
+                f"The load would {verb} {count:,} {what}, and {name} allows {most:,}",
+                where=f"{operation} {feed.checker.sobject}",
+                remedy="Nothing was sent. Look at the rows, or raise the guard.",
+            )
 
 
-def _nothing_sent(asked: _Asked) -> Answered:
+def _unknown_keys(feed: Feed, org: Org) -> int:
+    """How many rows of an upsert have a key that no record of the org has."""
+    import polars as pl
+
+    from sfframe.frames.keys import comparable
+
+    column = feed.checker.key
+    if column is None:
+        return feed.good
+    told = [feed.checker.typed_keys(frame) for _, frame in feed.rows.slices()]
+    keys = pl.concat([one for one in told if one is not None])
+    wanted = keys.drop_nulls().to_frame("key").select(comparable(pl.col("key"), column.field))["key"].unique()
+    name, sobject = column.header, feed.checker.sobject
+    if len(wanted) <= KEYS_ASKED:
+        found = read_soql(
+            f"SELECT {name} FROM {sobject} WHERE {name} IN :keys", params={"keys": wanted.to_list()}, org=org
+        )
+    else:
+        found = read_soql(f"SELECT {name} FROM {sobject} WHERE {name} != null", org=org)
+    known = found.select(comparable(pl.col(name), column.field))[name]
+    return keys.null_count() + int((~wanted.is_in(known.implode())).sum())
+
+
+_advised = False
+
+
+def _advise(prepared: Prepared) -> None:
+    """Says once in a process how a large insert could be repeated without harm."""
+    global _advised  # noqa: PLW0603 - once per process is the point
+    many = prepared.job.operation == "insert" and prepared.key is None and prepared.height > MANY
+    if many and not _advised:
+        _advised = True
+        prepared.notes.append(
+            "These rows were inserted without an external id, so a second run doubles them. "
+            "An upsert by a field that is an external id and unique can be repeated safely."
+        )
+
+
+def _nothing_sent(asked: _Asked, frame: pl.DataFrame) -> Answered:
     """The answer for a frame without rows: a success without a call."""
     import polars as pl
 
     from sfframe.frames.failures import SCHEMA
     from sfframe.frames.verdict import RESULT_SCHEMA
 
+    answered = frame.hstack(pl.DataFrame(schema=RESULT_SCHEMA))
+    if asked.results is not None:
+        save_frame(answered, asked.results)
     target = Target("", "", "", asked.sobject, asked.operation, asked.external_id_field)
-    return Answered(pl.DataFrame(schema=RESULT_SCHEMA), pl.DataFrame(schema=SCHEMA), target)
+    return Answered(answered, pl.DataFrame(schema=SCHEMA), target)

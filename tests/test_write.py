@@ -109,7 +109,7 @@ def test_failed_rows_can_be_mended_and_loaded_again(keyed: sf.Org) -> None:
 
 def test_several_jobs_carry_one_frame_when_parts_are_cut(keyed: sf.Org) -> None:
     frame = pl.DataFrame({"Ext_Id__c": [f"k{n}" for n in range(25)], "Name": ["same"] * 25})
-    result = upsert(frame, keyed, options=sf.LoadOptions(limits=sf.LoadLimits(rows_per_job=10, lanes=2)))
+    result = upsert(frame, keyed, options=sf.LoadOptions(api="bulk2", limits=sf.LoadLimits(rows_per_job=10, lanes=2)))
     assert result.counts == {"created": 25}
     assert len(result.jobs) == 3
     assert result.frame["Ext_Id__c"].to_list() == frame["Ext_Id__c"].to_list()
@@ -131,9 +131,9 @@ def test_pandas_keeps_its_index_and_its_kind(org: sf.Org) -> None:
 def test_arrow_dicts_and_files_come_back_in_kind(org: sf.Org, tmp_path: Path) -> None:
     table = pa.table({"Name": ["A"]})
     assert isinstance(sf.write_sobject(table, "Account", operation="insert", org=org).frame, pa.Table)
-    dicts = sf.write_sobject([{"Name": "A"}], "Account", operation="insert", org=org).frame
-    assert dicts[0]["Name"] == "A"
-    pl.DataFrame({"Name": ["A"]}).write_parquet(tmp_path / "a.parquet")
+    dicts = sf.write_sobject([{"Name": "B"}], "Account", operation="insert", org=org).frame
+    assert dicts[0]["Name"] == "B"
+    pl.DataFrame({"Name": ["C"]}).write_parquet(tmp_path / "a.parquet")
     result = sf.write_sobject(
         tmp_path / "a.parquet", "Account", operation="insert", org=org, results=tmp_path / "answers.csv"
     )

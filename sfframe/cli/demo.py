@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from sfframe import orgs
 from sfframe.cli import demo_data, tables
 from sfframe.errors import FrameError
-from sfframe.load import LoadOptions
+from sfframe.options import LoadOptions
 from sfframe.read import read_soql
 from sfframe.results import LoadResult
 from sfframe.write import write_sobject

@@ -11,7 +11,7 @@ from sfframe import orgs
 from sfframe.cli import tables
 from sfframe.errors import ContractError, UsageError
 from sfframe.facts import Operation
-from sfframe.load import LoadOptions
+from sfframe.options import LoadOptions
 from sfframe.results import writeable
 from sfframe.write import Nulls, OnInvalid, write_sobject
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sfframe import orgs
 from sfframe.cli import tables
-from sfframe.load import LoadOptions
+from sfframe.options import LoadOptions
 from sfframe.results import writeable
 from sfframe.runs import resume as resume_run
 

@@ -37,7 +37,7 @@ def spool(
     (counted from 0 over the rows that are sent). Only the owner can read the files. A record that is larger than a part
     raises ``FrameError`` with its row; a disk that is full raises ``FrameError`` too.
     """
-    writer = _PartWriter(folder, max_bytes, max_rows, delimiter, line_ending, sorted(breaks))
+    writer = _PartWriter(folder, max_bytes, max_rows, delimiter, line_ending, breaks=sorted(breaks))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for frame in [frames] if isinstance(frames, pl.DataFrame) else frames:
@@ -50,7 +50,7 @@ def spool(
         raise FrameError(
             f"the rows cannot be written to the spool: {problem.strerror}",
             where=str(folder),
-            remedy="Make room on the disk, or name a folder on another one in SFFRAME_HOME. What was sent can be resumed.",
+            remedy="Make room, or name a folder on another disk in SFFRAME_HOME. What was sent can be resumed.",
         ) from problem
     finally:
         writer.drop()
@@ -64,6 +64,7 @@ class _PartWriter:
         max_rows: int,
         delimiter: Delimiter,
         line_ending: LineEnding,
+        *,
         breaks: Sequence[int],
     ) -> None:
         self._folder = folder

@@ -29,6 +29,7 @@ from sfframe.schema import SObject
 if TYPE_CHECKING:
     from sfframe.connection.describe_cache import DescribeCache
     from sfframe.connection.transport import Transport
+    from sfframe.jobs.pacing import Pacing
 
 T = TypeVar("T")
 
@@ -39,7 +40,8 @@ class Org:
     """A connection to one org. Nothing is sent, not even a login, before the first use; safe to share by threads.
 
     ``instance_url`` is the org's own address, ``api_version`` two digits with ``.0``, ``timezone`` what a datetime
-    without zone means in calls on this org (None: such datetimes are refused). ``api_usage`` holds the API calls of the
+    without zone means in calls on this org (None: such datetimes are refused), ``pacing`` how its jobs are polled
+    (None: as usual). ``api_usage`` holds the API calls of the
     whole org as the last answer told them, None before the first. ``on_close`` runs once, after the connections are
     closed. An Org holds a login and therefore cannot be pickled.
     """
@@ -51,6 +53,7 @@ class Org:
         *,
         api_version: str = facts.API_VERSION,
         timezone: str | None = None,
+        pacing: Pacing | None = None,
         name: str = "",
         transport: Transport | None = None,
         on_close: Callable[[], None] | None = None,
@@ -59,6 +62,7 @@ class Org:
         self.instance_url = checked_instance_url(instance_url)
         self.api_version = checked_api_version(api_version)
         self.timezone = timezone
+        self.pacing = pacing
         self.name = name
         self.api_usage: ApiUsage | None = None
         self._credentials = credentials

@@ -112,6 +112,7 @@ def check(
     timezone: str | None = None,
     from_csv: bool = False,
     prefixes: Mapping[str, str] | None = None,
+    twins: pl.DataFrame | None = None,
 ) -> Checked:
     """Takes ``frame`` to the fields' types and finds every cell that the org would refuse, in one pass.
 
@@ -119,7 +120,8 @@ def check(
     insert; ``nulls`` changes that for all columns, or by the caller's column names. Cells of a CSV file (``from_csv``)
     keep Salesforce's meaning instead: empty leaves the field, ``#N/A`` clears it. ``timezone`` is what a datetime
     without a zone means; without it such columns are refused. ``prefixes`` are the key prefixes of further objects that
-    are known. Bad cells are data, not exceptions; only wrong arguments raise (``UsageError``).
+    are known. ``twins`` are the failures of keys that occur twice, where they were looked for elsewhere because
+    ``frame`` is not all that is sent. Bad cells are data, not exceptions; only wrong arguments raise (``UsageError``).
     """
     check_zone(timezone)
     policy = _policies(sent, operation, nulls, from_csv=from_csv)
@@ -133,7 +135,8 @@ def check(
     found = [column_failures(refused)] if refused else []
     found += _broken(frame, problems)
     found += _value_failures(frame, sent, typed, {**_own_prefix(sobject), **(prefixes or {})}, from_csv=from_csv)
-    found += [duplicate_keys(typed[one.header], one) for one in sent if one.header.casefold() == key]
+    keys = [one for one in sent if one.header.casefold() == key]
+    found += [duplicate_keys(typed[one.header], one) for one in keys] if twins is None else [twins]
     found += _large_records(frame, typed)
     failures = _ordered(found, sent)
     good = pl.int_range(frame.height, dtype=pl.Int64, eager=True).alias("row")

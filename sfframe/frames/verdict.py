@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from sfframe.codec.layout import SentColumn
-from sfframe.codec.outcomes import ANSWER_SCHEMA, read_cells, read_outcomes
+from sfframe.codec.outcomes import ANSWER_SCHEMA, read_cells, read_ordered, read_outcomes
 from sfframe.codec.types import ID, NUMBER, as_is, canonical, rule_for
-from sfframe.errors import IncompleteAnswer, SfframeError
+from sfframe.errors import IncompleteAnswer
 from sfframe.facts import RESULT_COLUMNS, Delimiter, Operation
 from sfframe.frames.keys import comparable
 from sfframe.frames.pairing import pair_rows
@@ -19,72 +19,54 @@ from sfframe.spool import Answers
 RESULT_SCHEMA = pl.Schema(
     {name: pl.Boolean() if name == "sf__Created" else pl.String() for name in RESULT_COLUMNS}  # architecture 1
 )
+VERDICT_SCHEMA = pl.Schema({"row": pl.Int64(), **RESULT_SCHEMA})
 _DONE = {"insert": "created", "update": "updated", "delete": "deleted", "hardDelete": "deleted"}
 _MATCHES = pl.Schema({"left": pl.Int64(), "right": pl.Int64(), "sf__Match": pl.String()})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
-    """What became of each row.
+class PartVerdict:
+    """What became of the rows of one part.
 
-    ``frame`` has one line per row of the caller, in the caller's order, with exactly the result columns. ``surplus``
-    has the answers that belong to no row that was sent: sf__Job, the columns of an answer, and the echoed cells. It is
-    empty unless the org answered for rows that it was not given, or changed cells beyond recognition; in the second
-    case as many rows are "unknown".
+    ``frame`` has one line per row of the part, in its order: ``row`` (the caller's, from 0) and exactly the result
+    columns. ``surplus`` has the answers that belong to no row that was sent: sf__Job, the columns of an answer, and the
+    echoed cells. It is empty unless the org answered for rows that it was not given, or changed cells beyond
+    recognition; in the second case as many rows are "unknown".
     """
 
     frame: pl.DataFrame
     surplus: pl.DataFrame
 
 
-def verdicts(
-    height: int,
-    failures: pl.DataFrame,
+def part_verdict(
+    answers: Answers,
     rows: pl.Series,
-    parts_answers: Sequence[Answers],
     sent: Sequence[SentColumn],
     *,
     operation: Operation,
     external_id_field: str | None = None,
     delimiter: Delimiter = "COMMA",
-) -> Verdicts:
-    """Joins the answers of all jobs to the ``height`` rows of the caller's frame.
+) -> PartVerdict:
+    """Joins the answers for one part to its rows; ``rows`` says which of the caller's they are.
 
-    ``failures`` (``Checked.failures``) names the rejected rows, ``rows`` the rows that were sent, in the order of the
-    parts. A row that is in neither is "unchanged"; a row that was sent and has no answer is "unknown", never a success.
-
-    ``sf__Match`` says how an answer found its row: "id" (update, delete), "external_id" (upsert), "key" (an insert with
-    a unique field), "content" (all cells alike, by the types of their fields), "raw" (so, but for cells that the org
+    A row that has no answer is "unknown", never a success. ``sf__Match`` says how an answer found its row: "position"
+    (Bulk 1.0 and collections answer in order), "id" (update, delete), "external_id" (upsert), "key" (an insert with a
+    unique field), "content" (all cells alike, by the types of their fields), "raw" (so, but for cells that the org
     could not read and gave back as they were). Rows of one part that are alike in every sent cell are interchangeable:
     which of them gets which id cannot be known. ``sf__Id`` of a failed update or delete is the id that was sent.
     """
-    pieces = [_rejected(failures)]
-    surplus = []
-    for answers in parts_answers:
-        matched, left_over = _part(answers, sent, operation, external_id_field, delimiter)
-        place = rows[answers.part.first_row : answers.part.first_row + answers.part.rows]
-        pieces.append(matched.with_columns(place.cast(pl.Int64).alias("row")))
-        surplus.append(left_over.with_columns(sf__Job=pl.lit(answers.job_id)))
-    told = pl.concat([piece.select("row", *RESULT_COLUMNS) for piece in pieces])
-    everything = pl.DataFrame({"row": pl.int_range(height, eager=True, dtype=pl.Int64)})
-    waiting = pl.DataFrame({"row": rows.cast(pl.Int64)}).join(told, on="row", how="anti")
-    unknown = waiting.with_columns(sf__Status=pl.lit("unknown"))
-    told = pl.concat([told, unknown], how="diagonal")
-    frame = everything.join(told, on="row", how="left", maintain_order="left")
-    accounted = pl.concat([pieces[0]["row"], rows.cast(pl.Int64)])
-    if frame.height != height or accounted.n_unique() != len(accounted) or told.height != len(accounted):
-        raise SfframeError(
-            f"{told.height:,} verdicts for {height:,} rows: a row was both rejected and sent, or sent twice",
-            remedy="Report this; the org's own answers are in the job's result files.",
-        )
-    whole = frame.select(
-        pl.col(name).fill_null("unchanged") if name == "sf__Status" else pl.col(name) for name in RESULT_COLUMNS
+    if answers.ordered is not None or answers.batch_id or not answers.job_id:
+        told, surplus = _in_order(answers, operation, delimiter), pl.DataFrame(schema=ANSWER_SCHEMA)
+    else:
+        told, surplus = _part(answers, sent, operation, external_id_field, delimiter)
+    return PartVerdict(
+        told.select(rows.cast(pl.Int64).alias("row"), *RESULT_COLUMNS),
+        surplus.with_columns(sf__Job=pl.lit(answers.job_id)),
     )
-    return Verdicts(whole, pl.concat(surplus, how="diagonal") if surplus else pl.DataFrame(schema=ANSWER_SCHEMA))
 
 
-def _rejected(failures: pl.DataFrame) -> pl.DataFrame:
-    """One line per rejected row, with all that is wrong with it."""
+def rejected(failures: pl.DataFrame) -> pl.DataFrame:
+    """The verdicts of the rows that ``failures`` (``Checked.failures``) refuse: a line each, with all that is wrong."""
     grouped = (
         failures.filter(pl.col("row").is_not_null())
         .group_by("row", maintain_order=True)
@@ -96,7 +78,7 @@ def _rejected(failures: pl.DataFrame) -> pl.DataFrame:
     )
     known = grouped.with_columns(sf__Status=pl.lit("rejected"))
     missing = [name for name in RESULT_COLUMNS if name not in known.columns]
-    return known.with_columns(pl.lit(None, RESULT_SCHEMA[name]).alias(name) for name in missing)
+    return known.with_columns(pl.lit(None, RESULT_SCHEMA[name]).alias(name) for name in missing).select(*VERDICT_SCHEMA)
 
 
 def _part(
@@ -122,24 +104,40 @@ def _part(
     has_id = "Id" in outcomes.columns and operation != "insert"
     told = echo.select(*ANSWER_SCHEMA, *(["Id"] if has_id else []))[matches["right"]]
     found = told.with_columns(matches["left"], matches["sf__Match"])
-    ids = pl.col("sf__Id")
     if has_id:
-        ids = ids.fill_null(pl.when(pl.col("sf__Outcome") == "failed").then(pl.col("Id")))
+        found = found.with_columns(sf__Id=_id_of_failed("Id"))
+    everything = pl.DataFrame({"left": pl.int_range(part.rows, eager=True, dtype=pl.Int64)})
+    told = everything.join(found, on="left", how="left", maintain_order="left")
+    return _worded(told, answers, operation), _rows(echo, _left_over(echo.height, [matches["right"]]))
+
+
+def _in_order(answers: Answers, operation: Operation, delimiter: Delimiter) -> pl.DataFrame:
+    """The verdicts of a part whose answers came in its order."""
+    told = read_ordered(answers).with_columns(
+        sf__Match=pl.when(pl.col("sf__Outcome").is_not_null()).then(pl.lit("position"))
+    )
+    if operation in ("update", "delete", "hardDelete"):
+        cells = read_cells(answers.part.path, delimiter=delimiter)
+        told = told.with_columns(cells["Id"].alias("Id")).with_columns(sf__Id=_id_of_failed("Id"))
+    return _worded(told, answers, operation)
+
+
+def _id_of_failed(column: str) -> pl.Expr:
+    return pl.col("sf__Id").fill_null(pl.when(pl.col("sf__Outcome") == "failed").then(pl.col(column)))
+
+
+def _worded(told: pl.DataFrame, answers: Answers, operation: Operation) -> pl.DataFrame:
+    """Outcomes as statuses, under the result's columns."""
     succeeded = pl.lit(_DONE.get(operation))
     if operation == "upsert":
         succeeded = pl.when(pl.col("sf__Created")).then(pl.lit("created")).otherwise(pl.lit("updated"))
-    status = pl.when(pl.col("sf__Outcome") == "succeeded").then(succeeded).otherwise("sf__Outcome")
-    told = pl.DataFrame({"left": pl.int_range(part.rows, eager=True, dtype=pl.Int64)}).join(
-        found.with_columns(ids.alias("sf__Id"), sf__Status=status), on="left", how="left", maintain_order="left"
-    )
-    silent = ~pl.col("sf__Status").is_in(["failed", "created", "updated", "deleted"])
-    told = told.with_columns(
-        pl.col("sf__Status").fill_null("unknown"),
-        # What the org says of the job is all that there is to say of rows that it did not come to.
-        sf__Error=pl.when(silent.fill_null(True)).then(pl.lit(answers.error or None)).otherwise("sf__Error"),
-        sf__Job=pl.lit(answers.job_id or None, pl.String),
-    )
-    return told.select(RESULT_COLUMNS), _rows(echo, _left_over(echo.height, [matches["right"]]))
+    status = pl.when(pl.col("sf__Outcome") == "succeeded").then(succeeded).otherwise("sf__Outcome").fill_null("unknown")
+    told = told.with_columns(sf__Status=status, sf__Job=pl.lit(answers.job_id or None, pl.String))
+    # What the org says of the job is all that there is to say of rows that it did not come to.
+    if answers.error:
+        silent = pl.col("sf__Status").is_in(["unknown", "unprocessed"]) & pl.col("sf__Error").is_null()
+        told = told.with_columns(sf__Error=pl.when(silent).then(pl.lit(answers.error)).otherwise("sf__Error"))
+    return told.select(RESULT_COLUMNS)
 
 
 def _match(

@@ -11,13 +11,14 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 from typing import Literal
 
 from sfframe.errors import LedgerError, UsageError
+from sfframe.facts import CARRIERS, Carrier
 from sfframe.spool import Answers, Part
 
 FILE = "ledger.sqlite"
@@ -51,6 +52,7 @@ ALTER TABLE run ADD COLUMN carrier TEXT NOT NULL DEFAULT 'bulk2';
 ALTER TABLE part ADD COLUMN batch_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE part ADD COLUMN promised TEXT NOT NULL DEFAULT '';
 ALTER TABLE part ADD COLUMN ordered TEXT;
+ALTER TABLE run ADD COLUMN succeeded INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE part ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
 """
 }
@@ -60,7 +62,8 @@ ALTER TABLE part ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
 class Run:
     """One load. ``settings`` is the caller's own text, such as JSON; like all here it must hold no values of records.
 
-    Times are ISO 8601 in UTC; the ledger writes ``created``. ``finished`` and ``outcome`` are empty until ``finish``.
+    Times are ISO 8601 in UTC; the ledger writes ``created``. ``finished`` and ``outcome`` are empty until ``finish``;
+    ``succeeded`` counts rows. ``fingerprint`` says what is sent; it is empty until that is known.
     """
 
     run_id: str
@@ -76,7 +79,8 @@ class Run:
     created: str = ""
     finished: str = ""
     outcome: str = ""
-    carrier: str = "bulk2"
+    carrier: Carrier = field(default="bulk2", kw_only=True)
+    succeeded: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +169,35 @@ class Ledger:
         with self._changing() as database:
             self._insert_part(database, run_id, part)
 
-    def finish(self, run_id: str, outcome: str = "complete") -> None:
+    def settle(self, run_id: str, *, settings: str, fingerprint: str) -> None:
+        """Notes that all parts of a run are known, and what they send together."""
+        self._change_run(run_id, "settings = ?, fingerprint = ?", settings, fingerprint)
+
+    def finish(self, run_id: str, outcome: str = "complete", *, succeeded: int = 0) -> None:
         """Notes that all answers of the run are accounted for, with a word on how it went."""
+        self._change_run(run_id, "finished = ?, outcome = ?, succeeded = ?", self._now(), outcome, succeeded)
+
+    def forget(self, run_id: str) -> None:
+        """Strikes out a run of which nothing was sent."""
         with self._changing() as database:
-            changed = database.execute(
-                "UPDATE run SET finished = ?, outcome = ? WHERE run_id = ?", (self._now(), outcome, run_id)
-            )
-            if changed.rowcount == 0:
-                raise self._no_run(run_id)
+            database.execute("DELETE FROM part WHERE run_id = ?", (run_id,))
+            database.execute("DELETE FROM run WHERE run_id = ?", (run_id,))
+
+    def begins_alike(self, run: Run, sha256: str) -> bool:
+        """True where an earlier run of the same kind into the same org began with a part of this content."""
+        same = "SELECT 1 FROM part JOIN run USING (run_id) WHERE sha256 = ? AND number = 0 AND run_id != ?"
+        kind = " AND organization_id = ? AND sobject = ? AND operation = ? AND finished != '' LIMIT 1"
+        return bool(self._select(same + kind, sha256, run.run_id, run.organization_id, run.sobject, run.operation))
+
+    def done_before(self, run: Run) -> Run | None:
+        """The last run that sent the same into the same org and had success with at least one row."""
+        told = ("organization_id", "sobject", "operation", "fingerprint")
+        alike = [
+            one
+            for one in self.runs()
+            if one.finished and one.succeeded and all(getattr(one, name) == getattr(run, name) for name in told)
+        ]
+        return alike[-1] if alike else None
 
     def run(self, run_id: str) -> Run:
         """One run; raises ``UsageError`` when there is none of that id."""
@@ -184,7 +209,7 @@ class Ledger:
     def runs(self) -> list[Run]:
         """All runs, the oldest first."""
         rows = self._select(f"SELECT {', '.join(Run.__slots__)} FROM run ORDER BY created, rowid")
-        return [Run(*map(str, row)) for row in rows]
+        return [_run(row) for row in rows]
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
@@ -330,6 +355,12 @@ class Ledger:
             (run_id, part.number, self._stored(part.path), part.first_row, part.rows, part.bytes, part.sha256),
         )
 
+    def _change_run(self, run_id: str, change: str, *values: object) -> None:
+        with self._changing() as database:
+            changed = database.execute(f"UPDATE run SET {change} WHERE run_id = ?", (*values, run_id))
+            if changed.rowcount == 0:
+                raise self._no_run(run_id)
+
     def _update(self, run_id: str, number: int, job_id: str, change: str, *values: object) -> None:
         """Changes a part that is still carried by ``job_id``."""
         with self._changing() as database:
@@ -372,6 +403,16 @@ class Ledger:
         return UsageError(
             f"The ledger has no run {run_id!r}.", where=str(self.folder / FILE), remedy="history() lists the runs."
         )
+
+
+def _run(row: tuple[object, ...]) -> Run:
+    *texts, carrier, succeeded = row
+    known = next((one for one in CARRIERS if one == carrier), None)
+    if known is None:
+        raise LedgerError(
+            f"the ledger has a run by an unknown API {carrier!r}", remedy="Use the sfframe that wrote it."
+        )
+    return Run(*map(str, texts), carrier=known, succeeded=int(str(succeeded)))
 
 
 _STAGES: tuple[Stage, ...] = ("planned", "promised", "uploaded", "closed", "ended", "fetched")

@@ -17,10 +17,13 @@ from sfframe.codec.encode import encode
 from sfframe.codec.split import spool
 from sfframe.errors import IncompleteAnswer, SfframeError
 from sfframe.facts import DELIMITERS, RESULT_COLUMNS
+from sfframe.frames.accounting import accounted
 from sfframe.frames.columns import match_columns
 from sfframe.frames.contract import check
+from sfframe.frames.intake import Stream
+from sfframe.frames.kept import KeptRows, WholeRows, read_places, write_places
 from sfframe.frames.pairing import pair_rows
-from sfframe.frames.verdict import verdicts
+from sfframe.frames.verdict import RESULT_SCHEMA, PartVerdict, part_verdict, rejected
 from tests.frames.echo import Org, normalised
 from tests.frames.sample import ACCOUNT, describe
 
@@ -29,6 +32,20 @@ TYPES = {one.name: (one.type, one.scale) for one in ACCOUNT}
 
 def done(_row: int) -> str:
     return "done"
+
+
+def verdicts(height, failures, rows, parts_answers, sent, **options):
+    """What became of every row of a whole frame, and the answers that belong to none."""
+    parts = [
+        part_verdict(
+            answers, rows[answers.part.first_row : answers.part.first_row + answers.part.rows], sent, **options
+        )
+        for answers in parts_answers
+    ]
+    frame = pl.DataFrame({"row": range(height)})
+    (whole,) = accounted(WholeRows(frame), [part.frame for part in parts], rejected(failures))
+    surplus = [part.surplus for part in parts] or [pl.DataFrame()]
+    return PartVerdict(whole.drop("row"), pl.concat(surplus, how="diagonal"))
 
 
 def load(tmp_path, data, fate=done, *, operation="insert", key=None, delimiter="COMMA", prepare=None, **options):
@@ -285,18 +302,61 @@ def test_a_job_without_result_files_leaves_its_rows_unknown(tmp_path):
     assert answer.frame["sf__Job"].to_list() == ["750x", "750x"]
 
 
-def test_rows_of_a_part_without_any_answers_are_unknown_and_rows_that_stayed_are_unchanged():
+def test_rows_that_were_never_reached_are_unprocessed_and_say_why():
     sent = match_columns(["Name"], ACCOUNT, operation="insert", describe=describe)
-    checked = check(pl.DataFrame({"Name": ["a", None, "c"]}), sent, ACCOUNT, operation="insert")
-    answer = verdicts(3, checked.failures, pl.Series([2]), [], sent, operation="insert")
-    assert answer.frame["sf__Status"].to_list() == ["unchanged", "rejected", "unknown"]
+    frame = pl.DataFrame({"Name": ["a", None, "c"]})
+    refused = rejected(check(frame, sent, ACCOUNT, operation="insert").failures)
+    (whole,) = accounted(WholeRows(frame), [], refused, never_sent="The process had ended.")
+    assert whole.select("sf__Status", "sf__Error").rows() == [
+        ("unprocessed", "The process had ended."),
+        ("rejected", "Name is required on insert."),
+        ("unprocessed", "The process had ended."),
+    ]
 
 
-def test_the_account_must_balance(tmp_path):
-    sent = match_columns(["Name"], ACCOUNT, operation="insert", describe=describe)
-    checked = check(pl.DataFrame({"Name": ["a", None]}), sent, ACCOUNT, operation="insert")
-    with pytest.raises(SfframeError, match="a row was both rejected and sent, or sent twice"):
-        verdicts(2, checked.failures, pl.Series([0, 1]), [], sent, operation="insert")
+def test_the_account_must_balance():
+    frame = pl.DataFrame({"Name": ["a", "b"]})
+    twice = pl.DataFrame({"row": [0, 0, 1]}).select(
+        "row", *(pl.lit(None, dtype).alias(name) for name, dtype in RESULT_SCHEMA.items())
+    )
+    none = twice.clear()
+    for told in (twice, twice[:1]):
+        with pytest.raises(SfframeError, match="a row has two answers, or none"):
+            list(accounted(WholeRows(frame), [told], none))
+    with pytest.raises(SfframeError, match="a row has two answers, or none"):
+        list(accounted(WholeRows(frame), [twice], none, never_sent="The process had ended."))
+
+
+@settings(deadline=None)
+@given(
+    heights=st.lists(st.integers(1, 7), min_size=1, max_size=6),
+    cut=st.integers(1, 9),
+    refuse=st.integers(2, 5),
+)
+def test_slices_of_any_size_get_the_answers_of_parts_of_any_other_size(tmp_path_factory, heights, cut, refuse):
+    height = sum(heights)
+    numbers = pl.DataFrame({"n": range(height)})
+    kept = KeptRows.of(
+        Stream(iter([numbers[sum(heights[:k]) : sum(heights[: k + 1])] for k in range(len(heights))]), "frames"),
+        tmp_path_factory.mktemp("kept"),
+        lambda _first, _batch: None,
+    )
+    answers = numbers.select(pl.col("n").cast(pl.Int64).alias("row")).with_columns(
+        *(pl.lit(None, dtype).alias(name) for name, dtype in RESULT_SCHEMA.items())
+    )
+    answers = answers.with_columns(sf__Id=pl.col("row").cast(pl.String))
+    refused, told = answers.filter(pl.col("row") % refuse == 0), answers.filter(pl.col("row") % refuse != 0)
+    parts = [told[start : start + cut] for start in range(0, told.height, cut)]
+    slices = list(accounted(kept, parts, refused))
+    assert [one.height for one in slices] == heights
+    assert pl.concat(slices).select("n", "sf__Id").rows() == [(n, str(n)) for n in range(height)]
+
+
+@given(rows=st.lists(st.integers(0, 60), unique=True, min_size=1))
+def test_the_places_of_rows_are_kept_in_any_order(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("places") / "places.arrow"
+    write_places(path, pl.Series(rows, dtype=pl.Int64))
+    assert read_places(path).to_list() == rows
 
 
 def test_a_changed_spool_is_noticed(tmp_path):

@@ -166,13 +166,13 @@ def test_work_begins_while_more_of_it_is_still_being_made():
     began = threading.Event()
 
     def pieces():
-        def first(stop):
+        def first(_stop):
             began.set()
             return "first"
 
         yield first
         assert began.wait(10)  # would never come if all work were gathered first
-        yield lambda stop: "second"
+        yield lambda _stop: "second"
 
     assert run_lanes(pieces(), cap=1) == ["first", "second"]
 
@@ -181,7 +181,7 @@ def test_an_error_while_work_is_made_is_raised_when_the_begun_work_has_ended():
     done = []
 
     def pieces():
-        yield lambda stop: done.append("first")
+        yield lambda _stop: done.append("first")
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):

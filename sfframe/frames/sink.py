@@ -1,0 +1,172 @@
+"""Frames, one after the other, into a file by its ending; and the file as a lazy frame."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sfframe.errors import FrameError
+
+ENDINGS = (".parquet", ".csv", ".jsonl", ".ndjson", ".arrow")
+_OLDEST = pl.CompatLevel.oldest()  # files that every Arrow reader understands
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A file (or a folder of Parquet files) with the frames that were written to it, and their columns."""
+
+    path: Path
+    schema: pl.Schema
+    height: int
+
+    def scan(self) -> pl.LazyFrame:
+        """All rows, lazily. A CSV file has lists as text, joined with a semicolon, and structs as JSON."""
+        match self.path.suffix.lower():
+            case "":
+                return pl.scan_parquet(self.path / "*.parquet")
+            case ".parquet":
+                return pl.scan_parquet(self.path)
+            case ".arrow":
+                return pl.scan_ipc(self.path)
+            case ".csv":
+                schema = {name: pl.String() if dtype.is_nested() else dtype for name, dtype in self.schema.items()}
+                return pl.scan_csv(self.path, schema=schema, null_values=[""])
+            case _:
+                return pl.scan_ndjson(self.path, schema=self.schema)
+
+
+def writeable(path: Path) -> None:
+    """Raise a FrameError when ``sink`` could not write to ``path``; to be asked before a long work begins."""
+    if path.suffix and path.suffix.lower() not in ENDINGS:
+        raise FrameError(
+            f"{path.name!r} does not say in which format to write",
+            remedy=f"Use one of the endings {', '.join(ENDINGS)}, or name a folder.",
+        )
+    if not path.parent.is_dir():
+        raise FrameError(f"There is no folder {path.parent}", remedy="Make it first, or name another file.")
+    if not path.suffix and path.is_dir() and any(path.glob("*.parquet")):
+        raise FrameError(
+            f"The folder {path.name!r} holds Parquet files already", remedy="Name another one, or clear it first."
+        )
+
+
+@dataclass(slots=True)
+class Sink:
+    """A file that is being written. ``saved`` is there once the ``with`` block of ``sink`` has ended well."""
+
+    _half: Path
+    _append: Callable[[pl.DataFrame], None]
+    schema: pl.Schema | None = None
+    height: int = 0
+    whole: Saved | None = None
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Adds the rows of ``frame``, whose columns must be those of the first."""
+        self.schema = self.schema or frame.schema
+        self.height += frame.height
+        self._append(frame)
+
+    @property
+    def saved(self) -> Saved:
+        """What was written."""
+        if self.whole is None:
+            raise FrameError("The file is not complete yet", where=str(self._half))
+        return self.whole
+
+
+@contextmanager
+def sink(path: Path) -> Iterator[Sink]:
+    """Writes frames to ``path``: Parquet, CSV, JSON lines or Arrow IPC by its ending, without one a folder of Parquet
+    files. All goes to a temporary place beside it, which is renamed when it is whole; nothing is left of a failure.
+    """
+    writeable(path)
+    half = path.with_name(f".{path.name}.part")
+    try:
+        with ExitStack() as open_files:
+            writing = Sink(half, _appender(path, half, open_files))
+            yield writing
+            if writing.schema is None:
+                raise FrameError("Nothing was written", where=str(path), remedy="Write a frame, which may be empty.")
+        if half.is_dir() and path.is_dir():
+            for file in half.iterdir():
+                file.replace(path / file.name)
+        else:
+            half.replace(path)
+        writing.whole = Saved(path, writing.schema, writing.height)
+    finally:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(half) if half.is_dir() else half.unlink(missing_ok=True)
+
+
+def _appender(path: Path, half: Path, open_files: ExitStack) -> Callable[[pl.DataFrame], None]:
+    match path.suffix.lower():
+        case "":
+            return _folder(half)
+        case ".parquet" | ".arrow":
+            return _arrow(half, open_files, parquet=path.suffix.lower() == ".parquet")
+        case ".csv":
+            text = open_files.enter_context(half.open("w", encoding="utf-8", newline=""))
+            return _csv(text)
+        case _:
+            lines = open_files.enter_context(half.open("wb"))
+            return lambda frame: frame.write_ndjson(lines)
+
+
+def _folder(half: Path) -> Callable[[pl.DataFrame], None]:
+    half.mkdir()
+
+    def append(frame: pl.DataFrame) -> None:
+        frame.write_parquet(half / f"rows-{len(list(half.iterdir())):05}.parquet")
+
+    return append
+
+
+def _arrow(half: Path, open_files: ExitStack, *, parquet: bool) -> Callable[[pl.DataFrame], None]:
+    writers: list[pq.ParquetWriter | pa.RecordBatchFileWriter] = []
+
+    def append(frame: pl.DataFrame) -> None:
+        table = frame.to_arrow(compat_level=_OLDEST)
+        if not writers:
+            made = (
+                pq.ParquetWriter(half, table.schema, compression="zstd")
+                if parquet
+                else pa.ipc.new_file(half, table.schema)
+            )
+            writers.append(open_files.enter_context(made))
+        writers[0].write_table(table.cast(writers[0].schema) if parquet else table)
+
+    return append
+
+
+def _csv(text: TextIO) -> Callable[[pl.DataFrame], None]:
+    begun: list[bool] = []
+
+    def append(frame: pl.DataFrame) -> None:
+        text.write(text_of(frame, header=not begun))
+        begun[:] = [True]
+
+    return append
+
+
+def text_of(frame: pl.DataFrame, *, header: bool = True) -> str:
+    """``frame`` as CSV: datetimes as Salesforce writes them, lists joined with a semicolon, structs as JSON."""
+    return _flat(frame).write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.3fZ", include_header=header)
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """``frame`` with what a CSV cell cannot hold as text: lists joined with a semicolon, structs as JSON."""
+    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+    structs = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]
+    return frame.with_columns(
+        *(pl.col(name).cast(pl.List(pl.String)).list.join(";") for name in lists),
+        *(pl.col(name).struct.json_encode() for name in structs),
+    )
