@@ -79,9 +79,9 @@ def literal(value: object, *, timezone: str | None = None, name: str = "") -> Va
             return Value("time", _time(value, name))
         case int() | float() | Decimal():
             return Value("number", _number(value, name))
-    whole = getattr(value, "item", None)  # numpy's scalars
-    if callable(whole) and not isinstance(value, Iterable):
-        return literal(whole(), timezone=timezone, name=name)
+    plain = getattr(value, "item", None)  # numpy's scalars; its datetimes have no zone, and may become numbers
+    if callable(plain) and getattr(value, "dtype", None) is not None and value.dtype.kind in "biuf":  # type: ignore[attr-defined]
+        return literal(plain(), timezone=timezone, name=name)
     raise UsageError(
         f"SOQL has no value for a {type(value).__name__}",
         where=f":{name}",
@@ -186,10 +186,14 @@ def _number(value: float | Decimal, name: str) -> str:
     """Digits without an exponent."""
     if not math.isfinite(value):
         raise UsageError(f"{value} is no number of SOQL", where=f":{name}", remedy="Give a finite number, or None.")
-    return str(value) if isinstance(value, int) else f"{Decimal(repr(value) if isinstance(value, float) else value):f}"
+    if isinstance(value, int):
+        return str(int(value))
+    return f"{Decimal(repr(float(value))) if isinstance(value, float) else value:f}"
 
 
 def _datetime(value: dt.datetime, timezone: str | None, name: str) -> str:
+    if value != value:  # noqa: PLR0124  # NaT of pandas
+        raise UsageError("NaT is no datetime of SOQL", where=f":{name}", remedy="Give a datetime, or None.")
     if value.tzinfo is None:
         if timezone is None:
             raise UsageError(
