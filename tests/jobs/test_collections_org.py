@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import random
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +17,7 @@ import pytest
 
 import sfframe as sf
 from sfframe.codec.encode import encode
+from sfframe.codec.outcomes import read_ordered
 from sfframe.codec.outcomes_json import read_json
 from sfframe.codec.records import body
 from sfframe.codec.split import spool
@@ -21,7 +26,7 @@ from sfframe.facts import COLLECTION_ROWS, Operation
 from sfframe.frames.columns import match_columns
 from sfframe.frames.contract import check
 from sfframe.jobs.collections import UNKNOWN, run_call
-from sfframe.jobs.ledger import Ledger, Run
+from sfframe.jobs.ledger import Ledger, PartState, Run
 from sfframe.jobs.load_job import LoadJob
 from sfframe.localorg import Fault
 from sfframe.spool import Answers
@@ -66,7 +71,8 @@ class Bench:
 
     def begin(self, frame: pl.DataFrame, operation: Operation, *, sobject: str = "Account", **options) -> Load:
         self.loads += 1
-        return Load(self, frame, LoadJob(sobject, operation, options.pop("by", None), **options), self.loads)
+        most = options.pop("max_rows", COLLECTION_ROWS)
+        return Load(self, frame, LoadJob(sobject, operation, options.pop("by", None), **options), self.loads, most)
 
     def load(self, frame: pl.DataFrame, operation: Operation, **options) -> pl.DataFrame:
         """The answers, one for each row, in their order."""
@@ -95,7 +101,7 @@ class Bench:
 
 
 class Load:
-    def __init__(self, bench: Bench, frame: pl.DataFrame, job: LoadJob, number: int) -> None:
+    def __init__(self, bench: Bench, frame: pl.DataFrame, job: LoadJob, number: int, most: int) -> None:
         self.bench, self.job = bench, job
         self.folder = bench.folder / f"load-{number}"
         described = bench.org.describe(job.sobject)
@@ -105,9 +111,7 @@ class Load:
         )
         checked = check(frame, self.sent, described, operation=operation, external_id_field=key)
         assert checked.failures.rows() == []
-        self.parts = list(
-            spool(encode(checked.typed, self.sent, checked.cleared), self.folder, max_rows=COLLECTION_ROWS)
-        )
+        self.parts = list(spool(encode(checked.typed, self.sent, checked.cleared), self.folder, max_rows=most))
         with Ledger.open(self.folder) as ledger:
             ledger.begin(Run("run", job.sobject, job.operation, username=bench.org.identity.username), self.parts)
 
@@ -124,6 +128,10 @@ class Load:
                 )
                 for part in self.parts
             ]  # fmt: skip
+
+    def states(self) -> list[PartState]:
+        with Ledger.open(self.folder) as ledger:
+            return ledger.parts("run")
 
     def answers(self, *, key: str | None = "Ext__c") -> pl.DataFrame:
         return pl.concat([read_json(one.ordered, one.part.rows) for one in self.run(key=key) if one.ordered])
@@ -373,3 +381,65 @@ def test_a_session_that_has_ended_leaves_the_part_untouched(bench: Bench):
     with Ledger.open(load.folder) as ledger:
         assert ledger.part_state("run", 0).stage == "planned"
     assert bench.local.table("Account").height == 0
+
+
+# -- kills -----------------------------------------------------------------------------------------------------------
+
+LOADER = """
+import sys
+from functools import partial
+from pathlib import Path
+import sfframe as sf
+from sfframe.codec.records import body
+from sfframe.frames.columns import match_columns
+from sfframe.jobs.collections import run_call
+from sfframe.jobs.ledger import Ledger
+from sfframe.jobs.load_job import LoadJob
+folder, url, token, operation, key = Path(sys.argv[1]), *sys.argv[2:]
+by = key if operation == "upsert" else None
+with sf.connect(instance_url=url, access_token=token) as org, Ledger.open(folder) as ledger:
+    described = org.describe("Account")
+    names = [key, "Name"] if key else ["Name"]
+    sent = match_columns(names, described, operation=operation, external_id_field=by, describe=org.describe)
+    made = partial(body, sent=sent, sobject="Account", operation=operation, external_id_field=by)
+    for state in ledger.parts("run"):
+        run_call(org, LoadJob("Account", operation, by), state.part, made, key=key or None, folder=folder,
+                 ledger=ledger, run_id="run", on_event=lambda event: print(event.kind, flush=True))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("operation", "key"), [("insert", "Ext__c"), ("upsert", "Ext__c"), ("insert", "")])
+def test_a_load_that_is_killed_again_and_again_saves_every_row_once(bench: Bench, operation: Operation, key: str):
+    height = 60
+    frame = pl.DataFrame({"Ext__c": [f"k{row}" for row in range(height)], "Name": [f"n{row}" for row in range(height)]})
+    frame = frame if key else frame.drop("Ext__c")
+    load = bench.begin(frame, operation, by=key if operation == "upsert" else None, max_rows=3)
+    bench.local.faults.add(Fault("reset_after", path=COLLECTIONS, probability=0.1))
+    draw, kills, ended = random.Random(7), 0, False  # noqa: S311
+    words = [sys.executable, "-c", LOADER, str(load.folder), bench.local.url, bench.local.credentials.access_token]
+    while not ended:
+        with subprocess.Popen([*words, operation, key], stdout=subprocess.PIPE, text=True) as loader:
+            assert loader.stdout is not None
+            for _ in range(draw.randint(1, 6)):
+                loader.stdout.readline()
+            loader.send_signal(signal.SIGKILL)
+            ended = loader.wait() == 0
+            kills += not ended
+        ended = ended or all(state.stage == "fetched" for state in load.states())
+    bench.local.faults.clear()
+    assert kills >= 5
+    found = load.run(key=key or None)
+    assert [one.part.rows for one in found] == [3] * (height // 3)
+    told = pl.concat(read_ordered(one) for one in found).with_columns(frame["Name"])
+    saved = told.filter(pl.col("sf__Outcome") == "succeeded")
+    stored = {name: id_ for id_, name in bench.local.table("Account").select("Id", "Name").iter_rows()}
+    assert len(stored) == bench.local.table("Account").height  # no row twice
+    assert {name: stored.get(name) for name in saved["Name"]} == dict(saved.select("Name", "sf__Id").iter_rows())
+    assert told.filter(pl.col("sf__Outcome") == "failed").height == 0
+    if key:
+        assert (saved.height, set(stored)) == (height, set(frame["Name"]))
+    else:
+        assert 0 < saved.height < height
+    if operation == "upsert":
+        assert saved["sf__Created"].to_list() == [True] * height
