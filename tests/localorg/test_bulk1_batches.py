@@ -13,6 +13,10 @@ from hypothesis import strategies as st
 
 from tests.localorg.bulk1_org import NAMESPACE, Bulk1Org, bulk1_org, error_of, xml_of
 
+TOO_LONG = (
+    "Exceeded max length for one record: 400004. Max length for one record should be less than or equal to 400000"
+)
+
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 AT_MOST = "Number of records should be less than or equal to"
 HEAD = '"Id","Success","Created","Error"\n'
@@ -188,8 +192,13 @@ def test_polymorphic_parents_are_named_with_their_object(org: Bulk1Org) -> None:
         ),
         (
             "CSV",
-            f"Long__c,Name\n{'x' * 400_001},y\n",
-            "InvalidBatch : Exceeded max length for one record : 400002. Max length is 400000",
+            "Long__c,Text__c,Name,Ext__c\n" + ",".join(["x" * 100_001] * 4) + "\n",
+            f"InvalidBatch : {TOO_LONG}",
+        ),
+        (
+            "CSV",
+            f"Long__c,Name\n{'x' * 131_073},y\n",
+            "InvalidBatch : Exceeded max field size: 131073",
         ),
         (
             "CSV",

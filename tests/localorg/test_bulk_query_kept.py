@@ -1,11 +1,9 @@
-"""Bulk 2.0 query jobs over time: found again when the org is opened again, listed, limited, and gone in the end."""
+"""Bulk 2.0 query jobs over time: found again when the org is opened again, listed, and limited."""
 
 from __future__ import annotations
 
-import datetime as dt
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -13,12 +11,6 @@ import polars as pl
 import pytest
 
 from sfframe.localorg import Fault, LocalOrg, Settings
-from sfframe.localorg.catalogue.catalogue import Catalogue
-from sfframe.localorg.server import make_app
-from sfframe.localorg.services.services import Services
-from sfframe.localorg.store.store import Store
-from tests.localorg.app_client import AppClient
-from tests.localorg.query_rows import NOW
 
 DATA = "/services/data/v66.0"
 JOBS = f"{DATA}/jobs/query"
@@ -120,33 +112,3 @@ def test_the_query_jobs_of_a_day_can_be_used_up() -> None:
         words = "Max bulk v2 query jobs (1) per 24 hrs has been reached"
         assert answers[1].json() == [{"errorCode": "LIMIT_EXCEEDED", "message": words}]
         assert client.get(f"{DATA}/limits").json()["DailyBulkV2QueryJobs"] == {"Max": 1, "Remaining": 0}
-
-
-class SteppedStore(Store):
-    """A store whose clock is set by hand."""
-
-    time = NOW
-
-    def now(self) -> dt.datetime:
-        """The time that was set."""
-        return self.time
-
-
-@pytest.fixture
-def store() -> Iterator[SteppedStore]:
-    made = SteppedStore(None, Catalogue.standard())
-    yield made
-    made.close()
-
-
-def test_a_job_and_its_result_are_gone_seven_days_after_its_end(store: SteppedStore) -> None:
-    services = Services(store, Settings())
-    client = AppClient(make_app(services), services.sessions.open_session(lasting=True))
-    job = client.post(JOBS, json=QUERY).json()["id"]
-    assert services.bulk_query.wait(job) == "JobComplete"
-    store.time = NOW + dt.timedelta(days=7, minutes=-1)
-    assert client.get(f"{JOBS}/{job}/results").status_code == 200
-    store.time = NOW + dt.timedelta(days=7)
-    assert client.get(f"{JOBS}/{job}").json()[0]["errorCode"] == "NOT_FOUND"
-    assert client.get(JOBS).json()["records"] == []
-    services.close()

@@ -325,3 +325,18 @@ def test_the_list_names_jobs_without_counts_and_pages_by_locator() -> None:
         last = client.get(first["nextRecordsUrl"]).json()
         assert [job["id"] for job in last["records"]] == [created[0]["id"]]
         assert (last["done"], last["nextRecordsUrl"]) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given"),
+    [("POST", "", "text/csv"), ("PATCH", "/750", "text/plain"), ("PUT", "/750/batches", "application/json")],
+)
+def test_a_wrong_content_type_is_refused(client: Client, method: str, path: str, given: str) -> None:
+    answer = client.request(method, BASE + path, content="{}", headers={"Content-Type": f"{given}; charset=UTF-8"})
+    assert (answer.status_code, answer.json()[0]["errorCode"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+def test_a_content_type_may_be_missing(client: Client) -> None:
+    answer = client.request("POST", BASE, content='{"object": "Widget__c", "operation": "insert"}')
+    assert answer.json()["state"] == "Open"
+    assert client.request("PUT", f"{BASE}/{answer.json()['id']}/batches", content="Name\n").status_code == 201

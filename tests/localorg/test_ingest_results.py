@@ -9,6 +9,11 @@ import pytest
 from sfframe.localorg.services.upload_csv import DELIMITERS
 from tests.localorg.ingest_org import VERSION, IngestOrg
 
+TOO_LONG = (
+    "Exceeded max length for one record: 400004. Max length for one record should be less than or equal to 400000"
+)
+LONG_HEADER = "Exceeded max length for the header: 32001. Max length should be less than or equal to 32000"
+
 
 @pytest.fixture(scope="module")
 def org() -> Iterator[IngestOrg]:
@@ -112,6 +117,18 @@ def test_the_seed_decides_the_order_of_rows_and_another_seed_gives_another() -> 
             "Name\r\na\r\n",
             "ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is LF",
         ),
+        ("insert", f"Name,Long__c\na,{'ü' * 131_073}\n", "InvalidBatch : Exceeded max field size: 131073"),
+        (
+            "insert",
+            "Name,Long__c,Text__c,Mail__c\nb,c,d,e\n" + ",".join(["x" * 100_001] * 4) + "\n",
+            f"InvalidBatch : {TOO_LONG}",
+        ),
+        (
+            "insert",
+            f"Name,{'x' * 31_996}\na,b\n",
+            f"InvalidBatch : {LONG_HEADER}",
+        ),
+        ("insert", "," * 5_000 + "\na\n", "InvalidBatch : Exceeded max number of columns per record : 5000"),
     ],
 )
 def test_a_job_that_fails_on_its_header_leaves_all_rows_unprocessed(
@@ -143,6 +160,12 @@ def test_a_job_that_is_closed_without_an_upload_completes_with_nothing(org: Inge
     org.close_job(job)
     assert org.ingest.wait(job).state == "JobComplete"
     assert files(org, job) == ('"sf__Id","sf__Created"\n', '"sf__Id","sf__Error"\n', "")
+
+
+def test_a_cell_of_the_greatest_length_is_taken(org: IngestOrg) -> None:
+    job = org.load("insert", f"Name,Long__c\na,{'ü' * 131_072}\n")
+    assert org.errors(job) == []
+    assert org.rows('length("Long__c")', where='"Name" = \'a\' AND "Long__c" IS NOT NULL') == [(131_072,)]
 
 
 def test_a_header_alone_completes_with_nothing(org: IngestOrg) -> None:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from sfframe.localorg.routes import content_types
 from sfframe.localorg.routes.answers import JsonAnswer, json_body, services_of
 from sfframe.localorg.services.errors import ServiceError
 
@@ -17,6 +18,7 @@ async def jobs(request: Request) -> Response:
     """Create a job, or list the jobs. Whatever Accept says, the answer is JSON (bulk2.md 1.2)."""
     service, version = services_of(request).bulk_query, request.path_params["version"]
     if request.method == "POST":
+        content_types.check(request, content_types.JSON)
         return JsonAnswer(await run_in_threadpool(service.create, await json_body(request), version))
     return JsonAnswer(await run_in_threadpool(service.list_jobs, version, request.query_params))
 
@@ -25,6 +27,7 @@ async def job(request: Request) -> Response:
     """Look at a job, abort it or delete it."""
     service, job_id = services_of(request).bulk_query, request.path_params["job_id"]
     if request.method == "PATCH":
+        content_types.check(request, content_types.JSON)
         return JsonAnswer(await run_in_threadpool(service.abort, job_id, await json_body(request)))
     if request.method == "DELETE":
         await run_in_threadpool(service.delete, job_id)

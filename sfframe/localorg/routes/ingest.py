@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from sfframe.localorg.routes import content_types
 from sfframe.localorg.routes.answers import JsonAnswer, json_body
 from sfframe.localorg.routes.multipart import parts
 from sfframe.localorg.services.errors import ServiceError
@@ -28,7 +29,7 @@ async def jobs(request: Request) -> Response:
     service, version = _service(request), request.path_params["version"]
     if request.method == "GET":
         return JsonAnswer(await run_in_threadpool(service.list_jobs, version, request.query_params))
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if content_types.check(request, content_types.JSON, content_types.MULTIPART) == content_types.MULTIPART:
         body, content = _parts(request.headers["content-type"], await request.body())
         return JsonAnswer(await run_in_threadpool(service.create_with_content, version, body, content))
     return JsonAnswer(await run_in_threadpool(service.create, version, await json_body(request)))
@@ -38,6 +39,7 @@ async def job(request: Request) -> Response:
     """Look at a job, close or abort it, delete it."""
     service, job_id = _service(request), request.path_params["job_id"]
     if request.method == "PATCH":
+        content_types.check(request, content_types.JSON)
         return JsonAnswer(await run_in_threadpool(service.change_state, job_id, await json_body(request)))
     if request.method == "DELETE":
         await run_in_threadpool(service.delete, job_id)
@@ -52,6 +54,7 @@ async def part(request: Request) -> Response:
     if request.method == "PUT":
         if kind != "batches":
             raise ServiceError(404, "NOT_FOUND", "The requested resource does not exist", code_first=True)
+        content_types.check(request, content_types.CSV)
         with await run_in_threadpool(service.begin_upload, job_id) as upload:
             async for chunk in request.stream():
                 upload.write(chunk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from sfframe.localorg.faults import Faults, JobTrouble
 from sfframe.localorg.services import bulk1_chunks, bulk1_jobs, bulk1_results, bulk1_run, bulk1_spec
 from sfframe.localorg.services.bulk1_errors import Bulk1Error
 from sfframe.localorg.services.bulk1_jobs import BATCHES, JOBS, Batch, Job, JobOperation
+from sfframe.localorg.services.retention import KEPT, OPEN, Retention
 from sfframe.localorg.store.record_ids import id18
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store
@@ -77,6 +79,7 @@ class Bulk1Service:
         # A file in the scratch directory dies with the process, one beside the org's file does not.
         beside = store.path.with_name(f"{store.path.name}.batches") if store.path else None
         self._folder = beside or store.scratch / "batches"
+        self._retention = Retention(store, self._expire)
         self._changed = threading.Condition()
         self._released: set[str] = set()
         self._closing = False
@@ -149,13 +152,13 @@ class Bulk1Service:
             chunk_parent=chunking.parent if chunking else None,
             chunk_start=chunking.start if chunking else None,
         )
-        with self._store.writing, self._store.cursor() as cursor:
+        with self._store.writing, self._cursor() as cursor:
             JOBS.add(cursor, job)
             return Info(job, bulk1_jobs.job_document(cursor, job))
 
     def job(self, job_id: str) -> Info:
         """The job as it is now."""
-        with self._store.cursor() as cursor:
+        with self._cursor() as cursor:
             job = _found_job(cursor, job_id)
             return Info(job, bulk1_jobs.job_document(cursor, job))
 
@@ -165,7 +168,7 @@ class Bulk1Service:
         state = document.get("state")
         if state not in ("Closed", "Aborted"):
             raise Bulk1Error("InvalidJobState", f"Changing the job state to {state} is not allowed")  # a guess
-        with self._store.writing, self._store.cursor() as cursor:
+        with self._store.writing, self._cursor() as cursor:
             job = _found_job(cursor, job_id)
             if job.state != "Open":
                 before = job.state.lower() if state == "Closed" else job.state  # bulk1.md 2.2
@@ -183,7 +186,7 @@ class Bulk1Service:
     def set_spec(self, job_id: str, content: bytes) -> None:
         """Say how the CSV of the job's batches is to be read: once, before the first batch (bulk1.md 5.1)."""
         text = content.decode("utf-8", "replace").removeprefix("\ufeff")
-        with self._store.writing, self._store.cursor() as cursor:
+        with self._store.writing, self._cursor() as cursor:
             job = _found_job(cursor, job_id)
             if job.content_type != "CSV" or job.queries:
                 raise Bulk1Error("InvalidJob", "A spec is for jobs with batches of CSV")  # a guess
@@ -194,7 +197,7 @@ class Bulk1Service:
 
     def add_batch(self, version: str, job_id: str, charset: str, content: bytes) -> Info:
         """A new batch of an open job; it counts even where the job is not open (bulk1.md 2.2)."""
-        with self._store.cursor() as cursor:
+        with self._cursor() as cursor:
             job = _found_job(cursor, job_id)
         if float(version) != job.api_version:
             raise Bulk1Error("InvalidVersion", f"The job was created with API version {job.api_version}")  # a guess
@@ -206,7 +209,7 @@ class Bulk1Service:
             b"a".decode(charset, "replace")
         except (LookupError, ValueError):  # none, or a codec of Python that is none of texts
             raise Bulk1Error("UnsupportedContentType", f"Unsupported charset: {charset}") from None  # a guess
-        with self._store.writing, self._store.cursor() as cursor:
+        with self._store.writing, self._cursor() as cursor:
             job = _found_job(cursor, job_id)
             if job.state != "Open":
                 # The words are a guess.
@@ -217,25 +220,25 @@ class Bulk1Service:
 
     def batches(self, job_id: str) -> tuple[Job, list[dict[str, Any]]]:
         """All batches of the job, the oldest first."""
-        with self._store.cursor() as cursor:
+        with self._cursor() as cursor:
             job = _found_job(cursor, job_id)
             return job, [bulk1_jobs.batch_document(batch) for batch in bulk1_jobs.batches_of(cursor, job.id)]
 
     def batch(self, job_id: str, batch_id: str) -> Info:
         """The batch as it is now."""
-        with self._store.cursor() as cursor:
+        with self._cursor() as cursor:
             job, batch = _found_batch(cursor, job_id, batch_id)
         return Info(job, bulk1_jobs.batch_document(batch))
 
     def request(self, job_id: str, batch_id: str) -> Content:
         """What was submitted; of a chunk its own query (bulk1.md 3.4)."""
-        with self._store.cursor() as cursor:
+        with self._cursor() as cursor:
             job, batch = _found_batch(cursor, job_id, batch_id)
         return Content(CONTENT_TYPES[job.content_type], path=self._request_path(batch.id))
 
     def result(self, job_id: str, batch_id: str) -> Content:
         """The results of the rows in their order, or the ids of a query's result files."""
-        with self._store.cursor() as cursor:
+        with self._cursor() as cursor:
             job, batch = _found_batch(cursor, job_id, batch_id)
             _check_ended(job, batch)
             kind = CONTENT_TYPES[job.content_type]
@@ -246,7 +249,7 @@ class Bulk1Service:
 
     def result_file(self, job_id: str, batch_id: str, result_id: str) -> Content:
         """One file of a query's result."""
-        with self._store.cursor() as cursor:
+        with self._cursor() as cursor:
             job, batch = _found_batch(cursor, job_id, batch_id)
         _check_ended(job, batch)
         if batch.result_id is None or result_id[:15] != batch.result_id:
@@ -273,6 +276,29 @@ class Bulk1Service:
         self._released.add(job.id)
         for batch in waiting:
             self._start(job, batch)
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor for a call, which finds nothing any more whose time is over."""
+        self._retention.apply()
+        return self._store.cursor()
+
+    def _expire(self, now: dt.datetime) -> None:
+        """Close jobs that are open for too long, remove those whose last batch is long done."""
+        with self._store.writing, self._store.cursor() as cursor:
+            for job in JOBS.select(cursor, "WHERE state = 'Open' AND created <= ?", [now - OPEN]):
+                JOBS.change(cursor, replace(job, state="Closed", modstamp=now))
+            for job in JOBS.select(cursor, "WHERE state <> 'Open' AND modstamp <= ?", [now - KEPT]):
+                batches = bulk1_jobs.batches_of(cursor, job.id)
+                if all(one.state in bulk1_jobs.ENDED and one.modstamp <= now - KEPT for one in batches):
+                    self._remove(cursor, job, batches)
+
+    def _remove(self, cursor: duckdb.DuckDBPyConnection, job: Job, batches: Sequence[Batch]) -> None:
+        JOBS.remove(cursor, job.id)
+        for batch in batches:
+            BATCHES.remove(cursor, batch.id)
+            bulk1_results.drop(cursor, batch.id)
+            for path in (self._request_path(batch.id), self._result_path(batch.id)):
+                path.unlink(missing_ok=True)
 
     def _object(self, name: object) -> ObjectDef:
         obj = self._store.catalogue.find(name) if isinstance(name, str) else None

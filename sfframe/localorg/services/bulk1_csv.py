@@ -10,9 +10,6 @@ from sfframe.localorg.services import upload_csv
 from sfframe.localorg.services.bulk1_errors import BatchFault
 from sfframe.localorg.services.upload_csv import Header, UploadFault
 
-_MOST_COLUMNS = 5_000
-_LONGEST_RECORD = 400_000  # characters
-
 
 def normal(content: str) -> str:
     """The text with line feeds alone: both endings are taken, and breaks inside of quotes become line feeds too."""
@@ -24,8 +21,10 @@ def header_of(path: Path) -> Header:
     header = upload_csv.read_header(path, ",")
     if header is None:
         raise BatchFault("InvalidBatch : Failed to parse CSV header")
-    if len(header.names) > _MOST_COLUMNS:
-        raise _refused(f"Exceeded max number of columns per record : {_MOST_COLUMNS}")
+    try:
+        upload_csv.check_header(header)
+    except UploadFault as fault:
+        raise BatchFault(str(fault)) from fault
     if path.read_bytes().count(b'"') % 2:
         raise _refused("EOF reached before closing an opened quote")
     # One such quote ends the whole batch, unlike in Bulk 2.0 (segmentio/action-destinations#930).
@@ -41,15 +40,12 @@ def stage(cursor: duckdb.DuckDBPyConnection, path: Path, width: int, *, line_end
     """
     try:
         relation = upload_csv.stage(cursor, path, ",", width)
+        upload_csv.counted(cursor, relation, width)
     except UploadFault as fault:
         raise BatchFault(str(fault)) from fault
-    cells = [f"c{at}" for at in range(width)]
-    lengths = " + ".join(f"coalesce(length({cell}), 0)" for cell in cells)
-    longest = cursor.execute(f"SELECT coalesce(max({lengths}), 0) FROM {relation}").fetchall()[0][0]
-    if longest > _LONGEST_RECORD:
-        raise _refused(f"Exceeded max length for one record : {longest}. Max length is {_LONGEST_RECORD}")
     if line_ending == "LF":
         return relation
+    cells = [f"c{at}" for at in range(width)]
     broken = ", ".join(f"replace({cell}, chr(10), chr(13) || chr(10)) AS {cell}" for cell in cells)
     return f"(SELECT record, fault, {broken} FROM {relation})"
 

@@ -27,6 +27,11 @@ def keep(cursor: duckdb.DuckDBPyConnection, batch_id: str, saved: Saved) -> None
     )
 
 
+def drop(cursor: duckdb.DuckDBPyConnection, batch_id: str) -> None:
+    """Forget the results of a batch."""
+    cursor.execute(f"DELETE FROM {_TABLE} WHERE batch_id = ?", [batch_id])
+
+
 def rows_text(cursor: duckdb.DuckDBPyConnection, batch_id: str, content_type: str) -> str:
     """The results as one CSV, JSON or XML text, one per row in the order of the upload."""
     head, row, between, tail = _FORMATS[content_type]

@@ -12,12 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, get_args
 
+import duckdb
+
 from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.faults import Faults, JobTrouble
 from sfframe.localorg.services import ingest_run, job_list, job_results, jobs
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.job_results import ResultFile
 from sfframe.localorg.services.jobs import JOBS, IngestJob
+from sfframe.localorg.services.retention import KEPT, OPEN, Retention
 from sfframe.localorg.services.task import Operation
 from sfframe.localorg.services.upload_csv import DELIMITERS, NEWLINES
 from sfframe.localorg.store.record_ids import id18
@@ -53,6 +56,7 @@ class IngestService:
         # A file in the scratch directory dies with the process, one beside the org's file does not.
         beside = store.path.with_name(f"{store.path.name}.uploads") if store.path else None
         self._uploads = beside or store.scratch / "uploads"
+        self._retention = Retention(store, self._expire)
         self._changed = threading.Condition()
         self._held: set[str] = set()
         self._released: set[str] = set()
@@ -103,6 +107,7 @@ class IngestService:
 
     def create(self, version: str, body: object) -> dict[str, Any]:
         """A new job in state Open; ``version`` as in the path, ``v66.0``."""
+        self._retention.apply()
         job = self._new_job(version, body)
         with self._store.writing, self._store.cursor() as cursor:
             JOBS.add(cursor, job)
@@ -150,6 +155,7 @@ class IngestService:
 
     def list_jobs(self, version: str, asked: Mapping[str, str] | None = None) -> dict[str, Any]:
         """A page of the list; ``asked`` are the parameters of the request."""
+        self._retention.apply()
         return job_list.page(self._store, version, "ingest", asked or {})
 
     def delete(self, job_id: str) -> None:
@@ -159,9 +165,7 @@ class IngestService:
             if not (job.ended or job.state == "UploadComplete"):
                 words = "Error encountered when deleting the job because the job is not terminated"
                 raise _refused("API_ERROR", words)
-            JOBS.remove(cursor, job.id)
-            job_results.drop(cursor, job.id)
-            self._upload(job.id).unlink(missing_ok=True)
+            self._remove(cursor, job)
         self._tell()
 
     def results(self, version: str, job_id: str, kind: str) -> ResultFile:
@@ -184,7 +188,7 @@ class IngestService:
         end = time.monotonic() + timeout
         with self._changed:
             while True:
-                job = self._found(job_id)
+                job = self._find(job_id)
                 if job.ended or (batches is not None and job.batches >= batches):
                     return job
                 if not self._changed.wait(end - time.monotonic()):
@@ -254,12 +258,39 @@ class IngestService:
             job = self._found(job_id)
             if job.ended:
                 raise _refused("INVALIDJOBSTATE", "Aborting already Completed Job not allowed")
-            job_results.create_table(cursor, job.id)
-            job = ingest_run.finish(self._store, cursor, replace(job, state="Aborted"), self._upload(job.id))
+            job = self._abort_now(cursor, job)
         self._tell()
         return job
 
+    def _abort_now(self, cursor: duckdb.DuckDBPyConnection, job: IngestJob) -> IngestJob:
+        job_results.create_table(cursor, job.id)
+        return ingest_run.finish(self._store, cursor, replace(job, state="Aborted"), self._upload(job.id))
+
+    def _remove(self, cursor: duckdb.DuckDBPyConnection, job: IngestJob) -> None:
+        JOBS.remove(cursor, job.id)
+        job_results.drop(cursor, job.id)
+        self._upload(job.id).unlink(missing_ok=True)
+
+    def _expire(self, now: dt.datetime) -> None:
+        """Abort what is open for too long (the state is a guess: bulk2.md 2.1), remove what has ended long ago."""
+        with self._store.cursor() as cursor:
+            forgotten = JOBS.select(cursor, "WHERE state = 'Open' AND created <= ?", [now - OPEN])
+            old = [job for job in JOBS.select(cursor, "WHERE modstamp <= ?", [now - KEPT]) if job.ended]
+            if not (forgotten or old):
+                return
+            with self._store.writing:
+                for job in forgotten:
+                    self._abort_now(cursor, job)
+                for job in old:
+                    self._remove(cursor, job)
+        self._tell()
+
     def _found(self, job_id: str) -> IngestJob:
+        """The job, unless its time is over."""
+        self._retention.apply()
+        return self._find(job_id)
+
+    def _find(self, job_id: str) -> IngestJob:
         whole = id18(job_id)
         with self._store.cursor() as cursor:
             job = JOBS.find(cursor, whole) if whole else None

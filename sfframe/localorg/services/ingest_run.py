@@ -129,6 +129,7 @@ def _read(this: _Run, job: IngestJob) -> _Upload | None:
         return None
     with this.store.writing:
         JOBS.change(this.cursor, replace(this.job() or job, header=header.raw))
+    upload_csv.check_header(header)
     upload_csv.check_line_endings(this.path, job.line_ending)
     try:
         resolved = columns.resolve(header.names, obj, this.store.catalogue)
@@ -137,7 +138,7 @@ def _read(this: _Run, job: IngestJob) -> _Upload | None:
     except ColumnFault as fault:
         raise UploadFault(f"InvalidBatch : {fault}") from fault
     relation = upload_csv.stage(this.cursor, this.path, delimiter, len(header.names))
-    rows = this.cursor.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
+    rows = upload_csv.counted(this.cursor, relation, len(header.names))
     return _Upload(obj, header, resolved, relation, rows, _clean(this, relation, resolved))
 
 

@@ -24,6 +24,8 @@ NEWLINES = {"LF": "\n", "CRLF": "\r\n"}
 _CHUNK = 1 << 20
 _LONGEST_RECORD = 16_000_000  # bytes; 400,000 characters are allowed (bulk2.md 3.6), DuckDB's own bound is 2,000,000
 _NO_NULL = "\x01\x02no cell says this"  # DuckDB's null text; empty cells stay empty, only missing ones are null
+_LONGEST_HEADER, _MOST_COLUMNS = 32_000, 5_000  # bulk2.md 3.1, 3.6
+_LONGEST_CELL, _MOST_CHARACTERS = 131_072, 400_000  # of a cell and of a record (bulk2.md 3.6)
 _STRIDES = (4096, 64, 1)  # records that are skipped by one match
 # The words of both are guesses; a quote that is not alone in its cell is a row error (bulk2.md 3.2).
 _RAGGED = problem("INVALID_FIELD", "'Number of fields in record does not match the number of fields in the header'")
@@ -91,6 +93,23 @@ def read_header(path: Path, delimiter: str) -> Header | None:
     return parse_header(raw, delimiter) if raw else None
 
 
+def check_header(header: Header) -> None:
+    """Raise UploadFault for a header that is too long or too wide."""
+    if len(header.names) > _MOST_COLUMNS:
+        raise _too_much(f"Exceeded max number of columns per record : {_MOST_COLUMNS}")
+    if len(header.raw) > _LONGEST_HEADER:
+        # The words are a guess after those for a record.
+        raise _too_much(
+            f"Exceeded max length for the header: {len(header.raw)}. Max length should be less than or equal to "
+            f"{_LONGEST_HEADER}"
+        )
+
+
+def _too_much(words: str) -> UploadFault:
+    """The refusal of what the service's own reader (bulk1.md 5) refuses; that the whole job fails by it is a guess."""
+    return UploadFault(f"InvalidBatch : {words}")
+
+
 def parse_header(raw: str, delimiter: str) -> Header:
     """The header of a record's text without its line end."""
     pattern = re.compile(_cell(delimiter))
@@ -129,6 +148,26 @@ def stage(cursor: duckdb.DuckDBPyConnection, path: Path, delimiter: str, width: 
             f"UPDATE upload SET fault = {_STRAY_QUOTE} WHERE record IN (SELECT unnest($1::BIGINT[]))", [stray]
         )
     return "upload"
+
+
+def counted(cursor: duckdb.DuckDBPyConnection, relation: str, width: int) -> int:
+    """How many records are staged. Raises UploadFault where one of them, or a cell of it, is too long."""
+    cells = [f"c{at}" for at in range(width)]
+    # Bytes are counted already, characters have to be counted.
+    sizes = " + ".join(f"coalesce(strlen({cell}), 0)" for cell in cells)
+    rows, most = cursor.execute(f"SELECT count(*), coalesce(max({sizes}), 0) FROM {relation}").fetchall()[0]
+    if most > _LONGEST_CELL:
+        lengths = [f"coalesce(length({cell}), 0)" for cell in cells]
+        query = f"SELECT max(greatest({', '.join(lengths)})), max({' + '.join(lengths)}) FROM {relation}"
+        cell, record = cursor.execute(query).fetchall()[0]
+        if cell > _LONGEST_CELL:
+            raise _too_much(f"Exceeded max field size: {cell}")
+        if record > _MOST_CHARACTERS:
+            raise _too_much(
+                f"Exceeded max length for one record: {record}. "
+                f"Max length for one record should be less than or equal to {_MOST_CHARACTERS}"
+            )
+    return int(rows)
 
 
 def remaining(path: Path, delimiter: str, records: int) -> Iterator[bytes]:
