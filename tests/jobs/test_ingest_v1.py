@@ -564,7 +564,7 @@ def test_results_are_fetched_as_batches_complete(bench):
 # -- waiting and cancelling -----------------------------------------------------------------------------------------
 
 
-def test_a_timeout_of_zero_closes_the_job_and_does_not_ask_once(bench):
+def test_pain_jsforce_298_a_timeout_loses_nothing_and_names_what_goes_on(bench):
     org = ScriptedBulk1()
     with pytest.raises(JobTimeout) as caught:
         bench.run(org, pacing=Pacing(timeout=0))

@@ -85,12 +85,26 @@ def assert_each_row_is_there_once(local: sf.LocalOrg, answers: list[Answers]) ->
 
 
 @pytest.mark.parametrize("serial", [False, True])
-def test_each_answer_is_that_of_its_own_row(local_org, org, tmp_path, serial):
+def test_pain_cli_1759_all_batches_are_reported_and_each_answer_is_that_of_its_own_row(
+    local_org, org, tmp_path, serial
+):
     answers = run(org, tmp_path, of_names(tmp_path), serial=serial)
     assert_each_row_is_there_once(local_org, answers)
     info = org.send(bulk1.info(answers[0].job_id))
     assert (info.state, info.concurrency_mode) == ("Closed", "Serial" if serial else "Parallel")
     assert (info.batches_total, info.batches_completed, info.records_processed) == (4, 4, len(NAMES))
+
+
+def test_pain_jsforce_1033_a_session_that_ends_between_batches_is_renewed(local_org, tmp_path):
+    login = local_org.credentials
+    with sf.connect(
+        instance_url=local_org.url, client_id=login.client_id, client_secret=login.client_secret, fresh=True
+    ) as org:
+        assert org.identity.organization_id
+        local_org.faults.add(Fault("expire_session", path="*/job*", nth=(2, 5, 9)))
+        answers = run(org, tmp_path, of_names(tmp_path), lanes=1)
+        assert [times for _, times in local_org.faults.struck] == [3]
+    assert_each_row_is_there_once(local_org, answers)
 
 
 def test_failed_rows_upserts_and_deletes_are_told_in_order(local_org, org, tmp_path):
@@ -116,7 +130,7 @@ def test_failed_rows_upserts_and_deletes_are_told_in_order(local_org, org, tmp_p
     assert sorted(local_org.table("Account")["Name"]) == ["W", "Zett"]
 
 
-def test_a_batch_that_the_org_cannot_read_fails_with_its_words_and_the_others_go_on(local_org, org, tmp_path):
+def test_pain_simple_salesforce_717_a_batch_that_cannot_be_read_says_why_and_the_others_go_on(local_org, org, tmp_path):
     good, bad = run(org, tmp_path, spooled(tmp_path, ["Name\na\n", "Name,Nonsense__c\nb,1\n"]))
     assert read_ordered(good)["sf__Outcome"].to_list() == ["succeeded"]
     assert (bad.state, bad.ordered) == ("Failed", None)
