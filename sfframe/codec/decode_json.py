@@ -102,7 +102,8 @@ class PageReader:
         longer = lists.filter(pl.col("done").not_())
         if longer.height:
             further = [
-                self._further(column, row, path) for row, path in longer.select("row", "nextRecordsUrl").iter_rows()
+                self._further(column, row, path, first_row)
+                for row, path in longer.select("row", "nextRecordsUrl").iter_rows()
             ]  # one turn for each list with further pages, each of which is a call of its own
             # All of them carry keys of their own, so that a missing one is looked for on every page.
             body = b"".join([body, *(one for _, bodies in further for one in bodies)])
@@ -115,11 +116,13 @@ class PageReader:
         nested = pa.LargeListArray.from_arrays(offsets, typed.to_struct().to_arrow())
         return pl.Series(column.name, nested, dtype=pl.List(pl.Struct(typed.schema)))
 
-    def _further(self, column: ShapeColumn, row: int, path: str | None) -> tuple[pl.DataFrame, list[bytes]]:
+    def _further(
+        self, column: ShapeColumn, row: int, path: str | None, first_row: int
+    ) -> tuple[pl.DataFrame, list[bytes]]:
         """The children of one row that did not fit into its page."""
         bodies = list(self.more(path or ""))
         record = _record_type(column.parts)
-        pages = [_parsed(one, {"records": pl.List(record)}, row).explode("records") for one in bodies]
+        pages = [_parsed(one, {"records": pl.List(record)}, first_row + row).explode("records") for one in bodies]
         records = pl.concat([pl.DataFrame(schema={"records": record}), *pages])
         return records.select(pl.lit(row, pl.get_index_type()).alias("row"), "records"), bodies
 

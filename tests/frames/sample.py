@@ -60,6 +60,7 @@ ACCOUNT = SObject(
     ),
     child_relationships=(
         ChildRelationship("Contacts", "Contact", "AccountId"),
+        ChildRelationship("ChildAccounts", "Account", "ParentId"),
         ChildRelationship(None, "AccountFeed", "ParentId", cascade_delete=True),
     ),
 )  # fmt: skip
