@@ -251,7 +251,7 @@ class _BulkAnswer:
         title = f"query {self.plan.parsed.source.name}"
         with (
             tempfile.TemporaryDirectory(prefix="sfframe-") as folder,
-            shown(options.progress, title=title, rows=self.rows) as listener,
+            shown(options.progress, title=title, rows=self.rows, calls=lambda: self.org.calls) as listener,
         ):
             info = wait_for_query(
                 self.org, self.job_id, pacing=options.pacing, cancel=options.cancel, on_event=listener

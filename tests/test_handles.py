@@ -295,6 +295,19 @@ def test_a_cancel_event_stops_the_waiting_and_not_the_job(holding) -> None:
     assert job.check().state == "UploadComplete"
 
 
+def test_pacing_can_be_set_for_a_whole_connection(holding) -> None:
+    local, _ = holding
+    with sf.connect(local, fresh=True) as org:
+        org.pacing = sf.Pacing(timeout=0)
+        job = sf.create_job("Widget__c", operation="insert", org=org)
+        job.upload(ROWS)
+        job.close()
+        with pytest.raises(sf.JobTimeout):
+            job.poll()
+        local._services.ingest.release(job.id)
+        assert job.poll(interval=0.01, timeout=60).state == "JobComplete"
+
+
 @pytest.mark.parametrize("options", [{"interval": 0}, {"timeout": -1}])
 def test_pauses_that_are_none_are_refused(org, options) -> None:
     job = sf.create_job("Widget__c", operation="insert", org=org)

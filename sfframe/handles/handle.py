@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
@@ -95,7 +96,7 @@ class Handle:
             job_id=job_id,
             ended=ended,
             go_on=go_on,
-            pacing=pacing(interval, timeout),
+            pacing=_pacing(self._org.pacing or Pacing(), interval, timeout),
             on_info=told,
             on_failure=on_failure,
             cancel=cancel,
@@ -129,18 +130,18 @@ class Handle:
         return typed_echo(text, described, self._org.describe)
 
 
-def pacing(interval: float | None, timeout: float | None) -> Pacing:
-    """``interval`` seconds between all polls, else pauses that grow; ``timeout`` seconds in all, else a day."""
-    usual = Pacing()
+def _pacing(usual: Pacing, interval: float | None, timeout: float | None) -> Pacing:
+    """``usual``, with other pauses or another end where they are given."""
     if (interval is not None and interval <= 0) or (timeout is not None and timeout < 0):
         raise UsageError(
             f"interval={interval} and timeout={timeout} are no pauses",
             remedy="Give seconds: an interval above 0, a timeout of 0 or more (0 does not ask at all).",
         )
-    limit = usual.timeout if timeout is None else timeout
-    if interval is None:
-        return Pacing(timeout=limit)
-    return Pacing(first=interval, factor=1.0, longest=interval, late=interval, timeout=limit)
+    if timeout is not None:
+        usual = replace(usual, timeout=timeout)
+    if interval is not None:
+        usual = replace(usual, first=interval, factor=1.0, longest=interval, late=interval)
+    return usual
 
 
 def moments(frame: pl.DataFrame, *names: str) -> pl.DataFrame:

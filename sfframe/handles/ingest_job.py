@@ -160,9 +160,10 @@ class IngestJob(Handle):
     ) -> JobInfo:
         """Wait until the job is JobComplete, Failed or Aborted, and say which.
 
-        ``interval`` is the seconds between two polls; without it the first comes soon and the pauses grow to half a
-        minute. After ``timeout`` seconds (a day, if not given; 0 raises at once, without asking) JobTimeout is raised,
-        with ``job_id``; when ``cancel`` is set, Cancelled. The job goes on in the org after both: poll again.
+        ``interval`` is the seconds between two polls, ``timeout`` those in all; without them ``Org.pacing`` decides,
+        else the first poll comes soon, the pauses grow to half a minute, and the end is a day. Then JobTimeout is
+        raised, with ``job_id``; a timeout of 0 raises it at once, without asking. When ``cancel`` is set, Cancelled is
+        raised within the pause. The job goes on in the org after both: poll again.
         """
         self._follow(
             lambda: self._org.send(bulk2_ingest.info(self.id), cancel=cancel),
