@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from sfframe.codec.layout import Shape, ShapeColumn
+from sfframe.errors import UsageError
 from sfframe.frames.shape import Describe, child_object, fields_of, is_grouped, shape
 from sfframe.schema.sobject import SObject
-from sfframe.soql import FieldsOf, Path, Query, Selected, SubQuery, TypeOf
+from sfframe.soql import FieldsOf, Path, Query, Selected, SubQuery, TypeOf, to_text
 
 Item = Selected | FieldsOf | TypeOf | SubQuery
 
@@ -40,6 +41,12 @@ def written_out(query: Query, sobject: SObject, describe: Describe) -> Query:
                 select.append(replace(item, query=written_out(inner, child, describe)))
             case _:
                 select.append(item)
+    if not select:
+        raise UsageError(
+            f"{sobject.name} has no field for {to_text(query).partition(' FROM ')[0].removeprefix('SELECT ')}",
+            where="SELECT",
+            remedy="Name at least one field.",
+        )
     return replace(query, select=tuple(select))
 
 
