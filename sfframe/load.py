@@ -111,6 +111,7 @@ class Driven:
 @contextmanager
 def new_folder() -> Iterator[Path]:
     """The folder of a new run. It is gone again when the work in it fails before the run is in the ledger."""
+    purge()
     name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
     folder = home() / "runs" / name
     folder.mkdir(mode=0o700, parents=True)
@@ -135,7 +136,7 @@ def carrier_for(options: LoadOptions, operation: facts.Operation, *, rows: int, 
         return options.api
     if options.headers.serial:
         return "bulk1"
-    if options.headers.all_or_none:
+    if options.headers.for_collections:
         return "collections"
     plain = (options.column_delimiter, options.line_ending) == ("COMMA", "LF")
     safe = operation != "hardDelete" and (operation != "insert" or key is not None)

@@ -79,8 +79,8 @@ class LoadHeaders:
     """What the org is told beside the rows.
 
     ``assignment_rule_id`` (01Q...) is for Case and Lead. ``allow_duplicates`` saves records that a duplicate rule with
-    an alert speaks against. ``all_or_none`` rolls a call back when one of its rows fails (collections only: up to 200
-    rows). ``serial`` takes one batch after the other, against row locks (Bulk 1.0 only).
+    an alert speaks against, and ``all_or_none`` rolls a call of up to 200 rows back when one of them fails (both by
+    collections only: the bulk APIs have no such header). ``serial`` takes one batch after the other, against row locks (Bulk 1.0 only).
     """
 
     assignment_rule_id: str | None = None
@@ -89,10 +89,16 @@ class LoadHeaders:
     serial: bool = False
 
     def __post_init__(self) -> None:
-        if self.all_or_none and self.serial:
+        if self.serial and self.for_collections:
             raise UsageError(
-                "all_or_none is for collections, serial for Bulk API 1.0", remedy="Leave one of the two out."
+                f"{self.for_collections} is for collections, serial for Bulk API 1.0",
+                remedy="Leave one of the two out.",
             )
+
+    @property
+    def for_collections(self) -> str:
+        """What here only collections can do; empty where nothing is."""
+        return "all_or_none" if self.all_or_none else "" if self.allow_duplicates is None else "allow_duplicates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +161,10 @@ class LoadOptions:
             )
         if self.headers.serial and self.api not in ("auto", "bulk1"):
             raise UsageError(f"serial is for Bulk API 1.0, and api={self.api!r}", remedy='Use api="bulk1" or "auto".')
-        if self.headers.all_or_none and self.api not in ("auto", "collections"):
+        if self.headers.for_collections and self.api not in ("auto", "collections"):
             raise UsageError(
-                f"all_or_none is for collections, and api={self.api!r}", remedy='Use api="collections" or "auto".'
+                f"{self.headers.for_collections} is for collections, and api={self.api!r}",
+                remedy='Use api="collections" or "auto".',
             )
 
     @property

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def history() -> pl.DataFrame:
     """The loads that this user's ledger knows, the newest first.
 
-    ``run``, ``created`` (UTC), ``sobject``, ``operation``, ``external_id_field``, ``org``, ``username``, ``rows`` that
-    were to be sent, ``jobs`` (their ids, as far as they were made), ``finished`` (null while rows have no answer: such
-    a run can be resumed) and ``outcome``.
+    ``run``, ``created`` (UTC), ``sobject``, ``operation``, ``external_id_field``, ``api``, ``org``, ``username``,
+    ``rows`` that were to be sent, ``jobs`` (their ids, as far as they were made), ``run_key``, ``finished`` (null while
+    rows have no answer: such a run can be resumed) and ``outcome``.
 
     >>> import sfframe as sf
     >>> result = sf.write_sobject([{"Name": "Acme"}], "Account", operation="insert", org="local")
@@ -46,17 +46,20 @@ def history() -> pl.DataFrame:
             "sobject": run.sobject,
             "operation": run.operation,
             "external_id_field": run.external_id_field or None,
+            "api": run.carrier,
             "org": run.host,
             "username": run.username,
             "rows": sum(state.part.rows for state in parts),
-            "jobs": [state.job_id for state in parts if state.job_id],
+            "jobs": list(dict.fromkeys(state.job_id for state in parts if state.job_id)),
+            "run_key": run.run_key or None,
             "finished": run.finished or None,
             "outcome": run.outcome or None,
         }
         for run, parts in told
     ]
-    texts = ("run", "created", "sobject", "operation", "external_id_field", "org", "username")
+    texts = ("run", "created", "sobject", "operation", "external_id_field", "api", "org", "username")
     schema = {name: pl.String() for name in texts} | {"rows": pl.Int64(), "jobs": pl.List(pl.String())}
+    schema |= {"run_key": pl.String()}
     frame = pl.DataFrame(lines, schema=schema | {"finished": pl.String(), "outcome": pl.String()})
     return frame.with_columns(pl.col("created", "finished").str.to_datetime(time_unit="ms", time_zone="UTC"))
 

@@ -85,8 +85,10 @@ class Feed:
 
         Raises ``ContractError`` where a whole column is refused, and, with ``refuse_all``, when any cell is.
         """
+        if self.sort_by_parent is not None:
+            self._sort(cut)
         waiting: list[pl.Series] = []
-        texts = self._texts(waiting, cut)
+        texts = self._texts(waiting)
         for part in spool(
             texts,
             self.folder,
@@ -102,7 +104,7 @@ class Feed:
             self.size += part.bytes
             yield part
 
-    def _texts(self, waiting: list[pl.Series], cut: Cut) -> Iterator[pl.DataFrame]:
+    def _texts(self, waiting: list[pl.Series]) -> Iterator[pl.DataFrame]:
         """The good rows as text, a piece at a time, so that only one piece is in memory twice."""
         for number, (first, frame) in enumerate(self.rows.slices()):
             checked, self._first = self._first, None
@@ -111,8 +113,6 @@ class Feed:
             if checked.failures.height:
                 self._failures.append(checked.failures)
                 write_frame(self.folder / f"failures-{number:05}.arrow", checked.failures)
-            if self.sort_by_parent is not None:
-                checked = self._sorted(checked, cut)
             self.good += checked.typed.height
             self.clears += _clears(checked)
             for start in range(0, checked.typed.height, PIECE_ROWS):
@@ -132,19 +132,19 @@ class Feed:
             raise contract_error(checked.failures, f"{self.checker.operation} {self.checker.sobject}")
         return checked
 
-    def _sorted(self, checked: Checked, cut: Cut) -> Checked:
-        """The rows by their parent, and where new parts begin so that no two hold rows of one parent."""
+    def _sort(self, cut: Cut) -> None:
+        """Puts the rows by their parent, and says where new parts begin so that no two hold rows of one parent."""
         column = next((one for one in self.checker.sent if self.sort_by_parent in (one.name, one.header)), None)
-        if column is None or not isinstance(self.rows, WholeRows):
+        if column is None or self._first is None or not isinstance(self.rows, WholeRows):
             what = f"there is no column {self.sort_by_parent!r}" if column is None else "the rows come as a stream"
             raise UsageError(
                 f"The rows cannot be sorted by parent: {what}",
                 where="sort_by_parent",
                 remedy="Name a column that is sent, and give a frame that is in memory.",
             )
+        checked = self._first
         order = checked.typed[column.header].arg_sort()
-        parents = checked.typed[column.header][order]
-        self._breaks, hot = _breaks(parents, cut.max_rows)
+        self._breaks, hot = _breaks(checked.typed[column.header][order], cut.max_rows)
         if hot.height:
             named = ", ".join(f"{parent} ({rows:,} rows)" for parent, rows in hot.head(3).iter_rows())
             self.notes.append(
@@ -152,7 +152,7 @@ class Feed:
                 f"which may lock each other out: {named}"
             )
         cleared = {header: mark if isinstance(mark, bool) else mark[order] for header, mark in checked.cleared.items()}
-        return Checked(checked.typed[order], checked.rows[order], checked.failures, cleared, checked.blocked)
+        self._first = Checked(checked.typed[order], checked.rows[order], checked.failures, cleared, checked.blocked)
 
 
 def settle(handed_in: Taken | Stream, checker: Checker, folder: Path) -> tuple[Rows, pl.DataFrame | None]:

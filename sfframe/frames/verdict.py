@@ -133,6 +133,9 @@ def _worded(told: pl.DataFrame, answers: Answers, operation: Operation) -> pl.Da
         succeeded = pl.when(pl.col("sf__Created")).then(pl.lit("created")).otherwise(pl.lit("updated"))
     status = pl.when(pl.col("sf__Outcome") == "succeeded").then(succeeded).otherwise("sf__Outcome").fill_null("unknown")
     told = told.with_columns(sf__Status=status, sf__Job=pl.lit(answers.job_id or None, pl.String))
+    # Collections say it of upserts only; the status says it of all.
+    created = pl.when(pl.col("sf__Outcome") == "succeeded").then(pl.col("sf__Status") == "created")
+    told = told.with_columns(pl.col("sf__Created").fill_null(created))
     # What the org says of the job is all that there is to say of rows that it did not come to.
     if answers.error:
         silent = pl.col("sf__Status").is_in(["unknown", "unprocessed"]) & pl.col("sf__Error").is_null()
