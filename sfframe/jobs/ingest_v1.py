@@ -25,6 +25,7 @@ from sfframe.errors import (
     Cancelled,
     ConnectionFailed,
     JobAborted,
+    JobTimeout,
     LimitExceeded,
     NotFound,
     PermissionDenied,
@@ -377,18 +378,21 @@ class _Conversation:
         pending = self._pending()
         if not pending:
             return
-        follow(
-            self._look,
-            job_id=pending[-1].job_id,
-            ended={"Completed"},
-            go_on=f"Wait for it again with sfframe.resume({self.run_id!r}).",
-            pacing=self.pacing,
-            on_info=self._on_look,
-            on_failure=lambda message: self._tell("error", pending[-1], message=message),
-            cancel=self.cancel,
-            clock=self.clock,
-            jitter=self.jitter,
-        )
+        try:
+            follow(
+                self._look,
+                job_id=pending[-1].job_id,
+                ended={"Completed"},
+                go_on=f"Wait for it again with sfframe.resume({self.run_id!r}).",
+                pacing=self.pacing,
+                on_info=self._on_look,
+                on_failure=lambda message: self._tell("error", pending[-1], message=message),
+                cancel=self.cancel,
+                clock=self.clock,
+                jitter=self.jitter,
+            )
+        except JobTimeout as problem:
+            raise problem.of_batch(self._pending()[0].batch_id) from None
 
     def _pending(self) -> list[_Batch]:
         return [one for one in self.order if one.answers is None]

@@ -1,10 +1,13 @@
 """A load by batches of Bulk API 1.0: every lost answer, every refusal, a death at every promise; no row saved twice."""
 
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sfframe.errors import (
     ApiError,
@@ -274,6 +277,37 @@ def test_a_process_that_dies_again_and_again_still_saves_each_row_once(bench):
     assert deaths >= 9
     assert_complete(bench.run(org))
     assert_saved_once(org)
+
+
+TROUBLES = st.lists(
+    st.tuples(
+        st.sampled_from([*STEPS, "info", "request"]), st.booleans(), st.sampled_from([lost, killed]), st.integers(1, 12)
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=50)
+@given(TROUBLES, st.integers(1, 3))
+def test_whatever_is_lost_and_however_often_it_dies_each_row_is_saved_once_and_answered(troubles, lanes):
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), [["a", "bad b"], ["same"], ["same"], ["c", "d"], ["bad e"]])
+        org = ScriptedBulk1(*[Failure(*trouble) for trouble in troubles])
+        for _ in range(len(troubles) + 1):  # each trouble comes once, so it ends
+            try:
+                answers = bench.run(org, lanes=lanes)
+                break
+            except (Killed, ConnectionFailed):
+                continue
+        assert sorted(org.saved) == ["a", "c", "d", "same", "same"]
+        assert contents(answers) == [
+            HEAD + '"001a","true","true",""\n"","false","false","X:y:--"\n',
+            HEAD + '"001same","true","true",""\n',
+            HEAD + '"001same","true","true",""\n',
+            HEAD + '"001c","true","true",""\n"001d","true","true",""\n',
+            HEAD + '"","false","false","X:y:--"\n',
+        ]
+        assert len({one.batch_id for one in answers}) == 5
 
 
 def test_a_batch_that_had_arrived_is_found_by_its_bytes_and_not_sent_again(bench):
@@ -570,7 +604,8 @@ def test_pain_jsforce_298_a_timeout_loses_nothing_and_names_what_goes_on(bench):
         bench.run(org, pacing=Pacing(timeout=0))
     assert org.steps == ["create", "add", "add", "add", "close"]
     assert bench.stages() == ["closed"] * 3
-    assert (caught.value.job_id, caught.value.remedy) == (FIRST, "Wait for it again with sfframe.resume('run-1').")
+    assert (caught.value.job_id, caught.value.batch_id) == (FIRST, BATCHES[0])
+    assert caught.value.remedy == "Wait for it again with sfframe.resume('run-1')."
     assert_complete(bench.run(org))
     assert_saved_once(org)
 
