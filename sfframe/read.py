@@ -149,7 +149,11 @@ def _looked_up(query: soql.Query, describe: Describe, structs: bool) -> _Asked:
 
     sobject = describe(query.source.name)
     if not sobject.queryable:
-        raise UsageError(f"{sobject.name} cannot be queried", where=f"FROM {query.source.name}")
+        raise UsageError(
+            f"{sobject.name} cannot be queried",
+            where=f"FROM {query.source.name}",
+            remedy="Ask for another object, or for access: this user may not read it.",
+        )
     written = written_out(query, sobject, describe)
     if structs:
         written = with_object_names(written, sobject, describe)

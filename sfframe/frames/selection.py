@@ -22,7 +22,7 @@ def written_out(query: Query, sobject: SObject, describe: Describe) -> Query:
     A field that is also named by itself stands where it is named, once. The org's own FIELDS(ALL) and FIELDS(CUSTOM)
     give 200 rows at most (rest.md 13.4), and a bulk query none; a list of fields has no such limit.
     """
-    if is_grouped(query):
+    if query.count_only or is_grouped(query):
         return query
     named = {
         item.expr.parts[-1].casefold()

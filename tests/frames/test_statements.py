@@ -115,8 +115,8 @@ def test_rows_that_changed_in_between_are_never_joined(other):
 def test_a_field_that_is_named_stands_where_it_is_named_and_once():
     query = parse("SELECT Name, (SELECT FIELDS(STANDARD), Id FROM Contacts) FROM Account")
     assert to_text(written_out(query, ACCOUNT, describe)) == (
-        "SELECT Name, (SELECT LastName, FirstName, Name, AccountId, OwnerId, MailingAddress, Place__c, Id FROM Contacts) "
-        "FROM Account"
+        "SELECT Name, (SELECT LastName, FirstName, Name, AccountId, OwnerId, MailingAddress, Place__c, Id "
+        "FROM Contacts) FROM Account"
     )
     written = to_text(written_out(parse("SELECT Name, *, Id FROM Account", star=True), ACCOUNT, describe))
     assert written.startswith("SELECT Name, Ext__c, Code__c, ")
