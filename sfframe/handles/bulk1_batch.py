@@ -154,9 +154,9 @@ class Bulk1Batch(Handle):
 
         self._check_ended()
         if self.job_info.operation in QUERIES:
-            frames = [self.result(one) for one in self.results()]
-            found = [frame for frame in frames if frame.width]
-            return pl.concat(found, how="vertical_relaxed") if found else pl.DataFrame()
+            texts = [self._text(one) for one in self.results()]
+            found = [text for text in texts if text.width]
+            return self._rows(pl.concat(found) if found else pl.DataFrame())
         self._check_csv()
         from sfframe.codec.outcomes_csv import read_csv
 
@@ -172,16 +172,7 @@ class Bulk1Batch(Handle):
 
     def result(self, result_id: str) -> pl.DataFrame:
         """One result file of a query as a frame; without columns where it has no rows (the org sends no header)."""
-        from sfframe.codec.outcomes import read_result_file
-
-        self._check_csv()
-        with self._file(bulk1.query_result(self.job_id, self._known.id, result_id)) as path:
-            if path.stat().st_size < 100 and path.read_bytes().strip() == bulk1.NO_RECORDS:
-                path.write_bytes(b"")
-            text = read_result_file(path, where=f"{self._where}, result {result_id}")
-        frame = self._typed(text, self.job_info.object)
-        self._told("response", rows=frame.height)
-        return frame
+        return self._rows(self._text(result_id))
 
     def raw(self, target: Target, *, result_id: str | None = None) -> Path | None:
         """The org's own result, streamed to a path (given back) or into an open binary file; of a query one file."""
@@ -220,6 +211,23 @@ class Bulk1Batch(Handle):
     @property
     def _where(self) -> str:
         return f"job {self.job_id}, batch {self.id}"
+
+    def _text(self, result_id: str) -> pl.DataFrame:
+        import polars as pl
+
+        from sfframe.codec.outcomes import read_result_file
+
+        self._check_csv()
+        with self._file(bulk1.query_result(self.job_id, self._known.id, result_id)) as path:
+            with path.open("rb") as file:
+                if file.read(len(bulk1.NO_RECORDS) + 2).strip() == bulk1.NO_RECORDS:
+                    return pl.DataFrame()
+            return read_result_file(path, where=f"{self._where}, result {result_id}")
+
+    def _rows(self, text: pl.DataFrame) -> pl.DataFrame:
+        frame = self._typed(text, self.job_info.object)
+        self._told("response", rows=frame.height)
+        return frame
 
     def _sent(self, info: BatchInfo, *, rows: int = 0, size: int = 0) -> None:
         self.info = info

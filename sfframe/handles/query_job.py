@@ -105,7 +105,10 @@ class QueryJob(Handle):
         """
         import polars as pl
 
-        return pl.concat(list(self.pages()), how="vertical_relaxed")
+        texts = [self._text(page.path) for page in self._pages(None)]
+        frame = self._typed(pl.concat(texts), self.sobject)  # at once, so that all pages agree on the types
+        self._told("response", rows=frame.height)
+        return frame
 
     def pages(self, *, max_rows: int | None = None) -> Iterator[pl.DataFrame]:
         """The rows in frames of up to ``max_rows``, one after the other, so that one of them is in memory at a time.
@@ -113,7 +116,7 @@ class QueryJob(Handle):
         Without ``max_rows`` the org chooses. Until the last one was given nothing may be taken for complete.
         """
         for page in self._pages(max_rows):
-            yield self._read(page.path)
+            yield self._typed(self._text(page.path), self.sobject)
             page.path.unlink()
         self._told("response", rows=self.info.records_processed or 0)
 
@@ -151,11 +154,10 @@ class QueryJob(Handle):
                 self._org, self.info, folder=Path(folder), max_records=max_rows, on_event=self._on_event
             )
 
-    def _read(self, path: Path) -> pl.DataFrame:
+    def _text(self, path: Path) -> pl.DataFrame:
         from sfframe.codec.outcomes import read_result_file
 
-        text = read_result_file(path, delimiter=delimiter(self.info.column_delimiter), where=f"job {self.id}")
-        return self._typed(text, self.sobject)
+        return read_result_file(path, delimiter=delimiter(self.info.column_delimiter), where=f"job {self.id}")
 
     def _told(self, kind: JobEventKind, *, rows: int = 0, message: str = "") -> None:
         info = self.info
