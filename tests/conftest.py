@@ -21,6 +21,14 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = Path(os.environ.get("SFFRAME_REFERENCE", ROOT.parent / "shared"))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests measured: each ``record_property("told", text)``, from the workers too."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "told" and report.when == "call":
+                terminalreporter.write_line(f"{report.nodeid}: {text}")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Ledger and spool in a folder of the test run; no progress; no org named by the environment."""

@@ -51,7 +51,13 @@ MOMENTS = [
     for second in (0, 1, 59)
     for millis in (0, 1, 500, 999)
 ]
-CLOCKS = [dt.time(0), dt.time(10, 15, 30), dt.time(10, 15, 30, 500_000), dt.time(23, 59, 59), dt.time(23, 59, 59, 999_000)]
+CLOCKS = [
+    dt.time(0),
+    dt.time(10, 15, 30),
+    dt.time(10, 15, 30, 500_000),
+    dt.time(23, 59, 59),
+    dt.time(23, 59, 59, 999_000),
+]
 PICKS = ["A", "B", "A;B", "A;B;Cé", "Cé"]
 
 UTC_MS = pl.Datetime("ms", "UTC")
@@ -71,13 +77,17 @@ POOLS: dict[str, tuple[pl.DataType, list[Any]]] = {
     "Clock__c": (pl.Time(), CLOCKS),
 }
 ROOTS = pl.DataFrame(
-    {"Label__c": ["acme", "ACME", None, "a_c"], "Open__c": [True, False, True, False], "Sum__c": [1.5, None, -2.25, 0.0]}
+    {
+        "Label__c": ["acme", "ACME", None, "a_c"],
+        "Open__c": [True, False, True, False],
+        "Sum__c": [1.5, None, -2.25, 0.0],
+    }
 )
 
 
 def leaves(seed: int, rows: int, roots: list[str]) -> pl.DataFrame:
     """Rows made of the pools; about a fifth of the cells, checkboxes aside, has no value."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - rows of a test, no secret
     columns: dict[str, pl.Series] = {}
     for name, (dtype, pool) in POOLS.items():
         nulls = [] if name == "Flag__c" else [None] * (len(pool) // 4 + 1)
@@ -146,9 +156,15 @@ def _leaves(name: str, ids: list[str]) -> Made:
     ]
     if name in {"Flag__c", "Root__r.Open__c"}:
         return st.one_of(st.just(column), *found)
-    found.append(st.builds(lambda low, high, closed: column.is_between(pl.lit(low), pl.lit(high), closed), values, values, _CLOSED))
+    found.append(
+        st.builds(
+            lambda low, high, closed: column.is_between(pl.lit(low), pl.lit(high), closed), values, values, _CLOSED
+        )
+    )
     if name in {"Text__c", "Key__c", "Area__c", "Story__c", "Pick__c", "Picks__c", "Root__r.Label__c"}:
-        parts = st.one_of(st.sampled_from(["a", "A", "cm", "_", "%", "\\", "e", "", "K", "ß", "ſ"]), st.text(max_size=3))
+        parts = st.one_of(
+            st.sampled_from(["a", "A", "cm", "_", "%", "\\", "e", "", "K", "ß", "ſ"]), st.text(max_size=3)
+        )
         found += [
             st.builds(column.str.starts_with, parts),
             st.builds(column.str.ends_with, parts),
@@ -157,6 +173,23 @@ def _leaves(name: str, ids: list[str]) -> Made:
             st.sampled_from([column.str.to_lowercase() == "acme", column.str.len_chars() > 3]),
         ]
     return st.one_of(found)
+
+
+def plain_predicates(name: str, stored: pl.Series) -> list[pl.Expr]:
+    """One of each kind for a column, with up to three of its values, and the negation of each."""
+    column = pl.col(name)
+    values = stored.drop_nulls().unique(maintain_order=True)
+    asked = [column.is_null(), *([column] if stored.dtype == pl.Boolean else [])]
+    asked += [make(column, pl.lit(value, stored.dtype)) for make in _COMPARE for value in values.head(3)]
+    if stored.dtype == pl.Int64:
+        asked += [make(column, value) for make in _COMPARE for value in (0.5, -1.5, 2.0)]
+    for nulls_equal in (True, False):
+        asked.append(column.is_in(values.head(2), nulls_equal=nulls_equal))
+        asked.append(column.is_in(values.head(1).extend_constant(None, 1), nulls_equal=nulls_equal))
+    if stored.dtype == pl.String:
+        parts = values.str.slice(1, 2).head(40).unique(maintain_order=True)
+        asked += [column.str.contains(part, literal=True) for part in parts]
+    return [one for predicate in asked for one in (predicate, ~predicate)]
 
 
 def predicates(ids: list[str]) -> Made:
