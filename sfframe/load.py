@@ -384,7 +384,7 @@ def drive(prepared: Prepared, org: Org, options: LoadOptions, *, spill: bool = F
     join = _Joining(prepared, spill)
     with (
         Ledger.open(home()) as ledger,
-        shown(options.progress, title=title, rows=prepared.height) as listener,
+        shown(options.progress, title=title, rows=prepared.height, calls=lambda: org.calls) as listener,
     ):
         drives = {"bulk2": _by_bulk2, "bulk1": _by_bulk1, "collections": _by_collections}
         wire = _Wires(prepared, org, ledger, options, _both(listener, options.on_event), join)
