@@ -46,8 +46,10 @@ def default(field: FieldDef, store: Store) -> str | None:
     if field.name == "OwnerId" and field.createable:
         return literal(store.user_id)
     text = field.default_value or next((entry.value for entry in field.picklist if entry.default), None)
+    if field.type == "boolean" and text in ("true", "false"):
+        return text
     if text is not None:
-        return coercion.value(field, literal(text), "")
+        return coercion.value(field, literal(text), "", trimmed=bool(text) and text == text.strip())
     return "false" if field.type == "boolean" else None
 
 

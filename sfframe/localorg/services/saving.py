@@ -68,14 +68,15 @@ def answers(task: Task, cursor: duckdb.DuckDBPyConnection) -> list[Answer]:
     if task.operation == "insert" and not _whens(task, _joins(task, matching.match(task))) and not _reads_rows(task):
         return _insert_unchecked(task, cursor)
     _save(task, cursor)
-    return cursor.execute(f"SELECT {_ANSWER}, problem FROM saving_rows ORDER BY record").fetchall()
+    told = task.store.parsed(cursor, f"SELECT {_ANSWER}, problem FROM saving_rows ORDER BY record")
+    return cursor.execute(told).fetchall()
 
 
 def _save(task: Task, cursor: duckdb.DuckDBPyConnection) -> int | None:
     """Save what can be saved; ``saving_rows`` tells what became of the rows. Answers ``Saved.cut``."""
     rows, records = _counted(task, cursor)
     fresh, values = _fresh_ids(task, cursor, records)
-    cursor.execute(_rows_table(task, fresh), values | task.staged.values)
+    cursor.execute(task.store.parsed(cursor, _rows_table(task, fresh)), values | task.staged.values)
     cut = locks.refuse_locked(task, cursor)
     if task.deletes:
         deleting.delete_rows(task, cursor)

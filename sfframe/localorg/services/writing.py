@@ -42,11 +42,11 @@ def insert_rows(
             given[field.name] = f"lpad(CAST({number} AS VARCHAR), 8, '0')"
     sent = {column.field.name for column in task.columns}
     given |= derived.composed(obj, sent, lambda name: given.get(name, "NULL"), creating=True)
-    cursor.execute(
+    sql = (
         f"INSERT INTO {into or task.table} ({', '.join(quoted(name) for name in given)}) "
-        f"SELECT {', '.join(given.values())} FROM {source}",
-        values,
+        f"SELECT {', '.join(given.values())} FROM {source}"
     )
+    cursor.execute(store.parsed(cursor, sql), values)
 
 
 def update_rows(task: Task, cursor: duckdb.DuckDBPyConnection, *, into: str | None = None) -> None:
@@ -59,10 +59,11 @@ def update_rows(task: Task, cursor: duckdb.DuckDBPyConnection, *, into: str | No
     if not values:
         return
     assignments = ", ".join(f"{quoted(name)} = {value}" for name, value in values.items())
-    cursor.execute(
+    sql = (
         f"UPDATE {into or task.table} AS t SET {assignments} FROM saving_rows w "
         'WHERE t."Id" = w.id AND w.problem IS NULL AND NOT w.creates'
     )
+    cursor.execute(task.store.parsed(cursor, sql))
 
 
 def _stored(column: Column) -> bool:
