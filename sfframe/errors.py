@@ -193,6 +193,14 @@ class DecodeError(SfframeError):
         self.column = column
         self.text = text
 
+    def behind(self, rows: int) -> DecodeError:
+        """The same error in an answer in which so many rows stand before those that it counts."""
+        if self.row < 0:
+            return self
+        row = self.row + rows
+        where = self.where.replace(f"row {self.row}", f"row {row}")
+        return DecodeError(self.what, where=where, remedy=self.remedy, row=row, column=self.column, text=self.text)
+
 
 class IncompleteAnswer(SfframeError):
     """An answer has more or fewer rows than the org says it has; nothing of it is handed out."""

@@ -184,19 +184,19 @@ class _RestAnswer:
         options = self.plan.options
         reader = PageReader(self.plan.shape, options.decimals, options.split_multipicklists, self._further)
 
-        def typed(body: bytes, _stop: Event) -> pl.DataFrame | bytes:
+        def typed(body: bytes, _stop: Event) -> pl.DataFrame | DecodeError:
             try:
                 return reader.read(body)
-            except DecodeError:
-                return body
+            except DecodeError as problem:
+                return problem
 
         rows = 0
         work = (partial(typed, body) for body in _glued(pages))
         for found in run_ahead(work, ahead=2, cancel=options.cancel):
-            # A value that does not fit is raised in its turn, when the number of its row is known.
-            batch = reader.read(found, first_row=rows) if isinstance(found, bytes) else found
-            rows += batch.height
-            yield batch
+            if isinstance(found, DecodeError):  # raised in its turn, when the number of the row is known
+                raise found.behind(rows)
+            rows += found.height
+            yield found
 
     def _further(self, next_path: str | None) -> Iterator[bytes]:
         """The further pages of one record's children."""
@@ -268,11 +268,11 @@ class _BulkAnswer:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A page of a bulk query, typed; or its bytes, where a value does not fit; or its file, where it is large."""
+    """A page of a bulk query: typed, or why it cannot be; a large one is a file."""
 
     name: str
     rows: int | None
-    content: pl.DataFrame | bytes | Path
+    content: pl.DataFrame | DecodeError | Path
 
     def frames(self, reader: PageReader, *, first_row: int) -> Iterator[pl.DataFrame]:
         """Its typed rows; a value that does not fit is raised here, where the number of its row is known."""
@@ -283,8 +283,8 @@ class _Page:
                 yield frame
             self.content.unlink()
             _check_rows(self.name, rows, self.rows)
-        elif isinstance(self.content, bytes):
-            yield reader.read(self.content, name=self.name, first_row=first_row)
+        elif isinstance(self.content, DecodeError):
+            raise self.content.behind(first_row)
         else:
             yield self.content
 
@@ -300,7 +300,7 @@ def _typed_page(page: Incoming, *, reader: PageReader, folder: Path) -> _Page:
     except DecodeError as problem:
         if problem.row < 0:
             raise
-        return _Page(name, page.head.rows, body)
+        return _Page(name, page.head.rows, problem)
     _check_rows(name, frame.height, page.head.rows)
     return _Page(name, page.head.rows, frame)
 
@@ -314,17 +314,15 @@ def _check_rows(name: str, found: int, counted: int | None) -> None:
         )
 
 
-def _collected(page: Incoming, target: Path) -> bytes | Path:
+def _collected(page: Incoming, target: Path) -> bytearray | Path:
     """The body in memory, or in a file where it is large: the org decides how long a page is (bulk2.md 4.4)."""
-    pieces: list[bytes] = []
-    size = 0
+    body = bytearray()
     for piece in page.chunks:
-        pieces.append(piece)
-        size += len(piece)
-        if size > _MEMORY_BYTES:
+        body += piece
+        if len(body) > _MEMORY_BYTES:
             with written_whole(target) as file:
-                file.writelines(pieces)
-                pieces.clear()
+                file.write(body)
+                del body
                 file.writelines(page.chunks)
             return target
-    return b"".join(pieces)
+    return body

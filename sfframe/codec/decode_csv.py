@@ -7,7 +7,6 @@ is read once more, as text by the rules of ``types``: they know the rare spellin
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -22,7 +21,6 @@ from sfframe.codec.types import UTC_MS
 from sfframe.errors import DecodeError, UsageError
 
 BLOCK_BYTES: Final = 8 << 20  # of a page on disk that is read at a time
-_HEADER_BYTES: Final = 1 << 17  # bulk2.md 3.1: 32,000 characters
 
 _ARROW: Mapping[pl.DataType, pa.DataType] = {
     pl.String(): pa.string(),
@@ -52,8 +50,8 @@ class PageReader:
         self._by_rule = Shape(tuple(column for column in shape.columns if self._types[column.name] is None))
         self.schema = schema_of(shape, self._readers)
 
-    def read(self, page: bytes, *, name: str = "", first_row: int = 0) -> pl.DataFrame:
-        """One page, or a part of one that begins with its header line and ends with a record.
+    def read(self, page: bytearray, *, name: str = "", first_row: int = 0) -> pl.DataFrame:
+        """One page, or a part of one that begins with its header line and ends with a record; uses ``page`` up.
 
         ``name`` and ``first_row`` are for messages. Raises ``DecodeError``: with a row for a value that does not fit
         (``first_row`` is the number of the page's first), without one for a page that is cut off or another query's.
@@ -67,10 +65,11 @@ class PageReader:
             if b"\n" not in page:  # the header alone
                 return pl.DataFrame(schema=self.schema)
             raise _cut(name, "its last record has no end")
+        size = len(page)
         try:
             return self._typed(_parse(page, {names[column]: kind for column, kind in self._types.items()}), names)
         except pa.ArrowInvalid:
-            pass
+            page = page[:size]
         try:
             table = _parse(page, dict.fromkeys(names.values()))
         except pa.ArrowInvalid as problem:
@@ -85,9 +84,10 @@ class PageReader:
                 first_row += frame.height
                 yield frame
 
-    def _names(self, page: bytes, name: str) -> dict[str, str]:
+    def _names(self, page: bytearray, name: str) -> dict[str, str]:
         """The page's own spelling of each column of the shape."""
-        header = next(csv.reader(io.StringIO(page[:_HEADER_BYTES].decode("utf-8", "ignore"), newline="")))
+        line = page[: page.find(b"\n")] if b"\n" in page else page  # the names of fields have no line breaks
+        header = next(csv.reader([line.decode("utf-8", "replace")]))
         found = {one.casefold(): one for one in header}
         if sorted(one.casefold() for one in header) != sorted(one.casefold() for one in self._shape.names):
             raise DecodeError(
@@ -121,18 +121,18 @@ def _arrow_type(dtype: pl.DataType) -> pa.DataType | None:
     return _ARROW.get(dtype)
 
 
-def _parse(page: bytes, types: Mapping[str, pa.DataType | None]) -> pa.Table:
+def _parse(page: bytearray, types: Mapping[str, pa.DataType | None]) -> pa.Table:
     """The columns that ``types`` names, as text where it names no type. Raises ArrowInvalid for what does not fit.
 
     pyarrow takes a page that is cut inside its last quoted value for a whole one. So a record without values goes
     behind the last one: it comes back as it is, unless a quotation mark is open. A page that is cut behind the first
     of two quotation marks shows it only by the missing line end; the org ends every record with one (bulk2.md 4.8).
     """
-    whole = page + b",".join([b'""'] * len(types)) + b"\n"
+    page += b",".join([b'""'] * len(types)) + b"\n"
     table = pa_csv.read_csv(
-        pa.BufferReader(whole),
+        pa.BufferReader(page),
         # One block, so that no record is longer than it; the pages are read in parallel instead.
-        read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(whole)),
+        read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(page)),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
             column_types={name: kind or pa.string() for name, kind in types.items()},
@@ -156,23 +156,24 @@ def _framed(table: pa.Table, names: Mapping[str, str]) -> pl.DataFrame:
     return frame
 
 
-def _blocks(file: BinaryIO, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+def _blocks(file: BinaryIO, size: int = BLOCK_BYTES) -> Iterator[bytearray]:
     """Parts of a page that end with a record; each begins with the header line."""
-    header, rest = b"", b""
+    header, block = b"", bytearray()
     while piece := file.read(size):
-        data = rest + piece
-        end = _end_of_records(data)
-        if not header and end:
-            header = data[: data.index(b"\n") + 1]  # the names of fields have no line breaks
-            yield data[:end]
-        elif end:
-            yield header + data[:end]
-        rest = data[end:]
-    if rest:
-        yield header + rest
+        block += piece
+        end = _end_of_records(block)
+        if end:
+            header = header or bytes(block[: block.index(b"\n") + 1])
+            rest = block[end:]
+            del block[end:]
+            yield block
+            block = bytearray(header)
+            block += rest
+    if len(block) > len(header):
+        yield block
 
 
-def _end_of_records(data: bytes) -> int:
+def _end_of_records(data: bytearray) -> int:
     """Where the last whole record ends: behind a line end with an even number of quotation marks before it."""
     end = data.rfind(b"\n")
     quotes = data.count(b'"', 0, max(end, 0))
