@@ -39,7 +39,7 @@ from sfframe.orgs import connect
 from sfframe.read import read_soql
 from sfframe.read_options import ReadOptions
 from sfframe.results import LoadResult
-from sfframe.runs import history, resume
+from sfframe.runs import history, resume, retry
 from sfframe.scan import explain, scan_sobject, scan_soql
 from sfframe.schema import ChildRelationship, Field, PicklistValue, RecordType, SObject
 from sfframe.write import write_sobject
@@ -105,6 +105,7 @@ __all__ = [
     "list_jobs",
     "read_soql",
     "resume",
+    "retry",
     "scan_sobject",
     "scan_soql",
     "validate_frame",

@@ -5,6 +5,7 @@ A write is ``prepare`` and then ``complete``; a resume is ``complete`` alone, af
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sfframe import facts
-from sfframe.errors import RowsFailedWarning, UsageError
+from sfframe.errors import Cancelled, RowsFailedWarning, SfframeError, UsageError
 from sfframe.facts import Carrier
 from sfframe.jobs.events import tell
 from sfframe.jobs.lanes import run_lanes
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 NEVER_SENT: Final = "These rows were never sent: the process that loaded them ended before it had read them all."
 DRY_RUN: Final = "A dry run: nothing was sent."
+ABORT_SECONDS: Final = 0.1  # that a cancelled load waits for the aborts of its open jobs; they go on without it
 KEPT_BY_KEY: Final = timedelta(days=30)  # how long the answers of a load with a run_key stay, unless it says otherwise
 
 
@@ -203,6 +205,7 @@ def _new_run(feed: Feed, org: Org, job: LoadJob, options: LoadOptions, *, key: s
     settings = {
         "height": feed.rows.height,
         "columns": [[one.name, one.header] for one in feed.checker.sent],
+        "nulls": feed.checker.nulls if isinstance(feed.checker.nulls, str | None) else dict(feed.checker.nulls),
         "job": asdict(job),
         "key": key,
         "kept": _kept_until(options),
@@ -387,9 +390,38 @@ def drive(prepared: Prepared, org: Org, options: LoadOptions, *, spill: bool = F
         shown(options.progress, title=title, rows=prepared.height, calls=lambda: org.calls) as listener,
     ):
         drives = {"bulk2": _by_bulk2, "bulk1": _by_bulk1, "collections": _by_collections}
-        wire = _Wires(prepared, org, ledger, options, _both(listener, options.on_event), join)
-        done = drives[prepared.run.carrier](wire)
+        wires = _Wires(prepared, org, ledger, options, _both(listener, options.on_event), join)
+        try:
+            done = drives[prepared.run.carrier](wires)
+        except (Cancelled, KeyboardInterrupt) as problem:
+            _abort_open(wires)
+            raise _with_way_on(problem, prepared.run.run_id) from None
     return Driven(tuple(answers for answers, _ in done), tuple(verdict for _, verdict in done), surplus=join.surplus)
+
+
+def _abort_open(wires: _Wires) -> None:
+    """Asks the org to drop the jobs that were not closed yet; they would do nothing, and be in the way for a day."""
+    if wires.prepared.run.carrier != "bulk2":
+        return
+    open_jobs = [one.job_id for one in wires.ledger.parts(wires.prepared.run.run_id) if one.stage == "promised"]
+
+    def ask() -> None:
+        for job_id in open_jobs:
+            with contextlib.suppress(SfframeError):
+                wires.org.send(bulk2_ingest.abort(job_id))
+
+    asking = threading.Thread(target=ask, name="sfframe-abort", daemon=True)
+    asking.start()
+    asking.join(ABORT_SECONDS)
+
+
+def _with_way_on(problem: BaseException, run_id: str) -> BaseException:
+    """The same, saying what became of the jobs and how to go on."""
+    told = f"Open jobs were aborted, closed ones go on in the org. Go on with sfframe.resume({run_id!r})."
+    if isinstance(problem, Cancelled):
+        return Cancelled(problem.what, where=problem.where, remedy=told, job_id=problem.job_id)
+    problem.add_note(told)
+    return problem
 
 
 Joined = tuple["Answers", "Callable[[], pl.DataFrame]"]

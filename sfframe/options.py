@@ -80,7 +80,8 @@ class LoadHeaders:
 
     ``assignment_rule_id`` (01Q...) is for Case and Lead. ``allow_duplicates`` saves records that a duplicate rule with
     an alert speaks against, and ``all_or_none`` rolls a call of up to 200 rows back when one of them fails (both by
-    collections only: the bulk APIs have no such header). ``serial`` takes one batch after the other, against row locks (Bulk 1.0 only).
+    collections only: the bulk APIs have no such header). ``serial`` takes one batch after the other, against row locks
+    (Bulk 1.0 only).
     """
 
     assignment_rule_id: str | None = None

@@ -1,24 +1,30 @@
-"""history and resume: the loads that the ledger knows, and how one that broke off goes on."""
+"""history, resume, retry: the loads that the ledger knows, and how one that broke off or failed goes on."""
 
 from __future__ import annotations
 
+import json
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sfframe import load, orgs
+from sfframe import facts, load, orgs
 from sfframe.errors import UsageError
 from sfframe.jobs.ledger import Ledger
 from sfframe.options import LoadOptions
 from sfframe.results import writeable
 from sfframe.state import home
+from sfframe.write import write_sobject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import polars as pl
 
+    from sfframe.connection.org import Org
     from sfframe.frames.intake import Taken
     from sfframe.load import Prepared
+    from sfframe.options import OnFailed
     from sfframe.orgs import OrgLike
     from sfframe.results import LoadResult
 
@@ -105,6 +111,115 @@ def resume(
     return load.wrap(answered, give_back=give_back, on_failed=options.on_failed)
 
 
+def retry(
+    failed: LoadResult[Any] | str,
+    *,
+    part: int | None = None,
+    org: OrgLike | None = None,
+    options: LoadOptions = LoadOptions(),
+) -> LoadResult[Any]:
+    """Send again those rows of a load that did not succeed and may do so now.
+
+    Of a result these are the unprocessed rows, and the failed ones whose error passes by itself (locks, limits, the
+    server: ``triage()["again"]``); the answer is the whole result once more, with the new answers in their places.
+    With ``part`` (counted from 0, one for each of ``result.jobs``) they are all rows of that part that failed or were
+    not processed, whatever the error. Instead of a result the id of a run can be given, where its files were kept
+    (``LoadOptions(keep=True)``); its rows then come back as the texts that were sent.
+
+    Rows that succeeded, were rejected, or are unknown are never sent again. Options are not taken over from the load;
+    its operation, columns and null policy are.
+
+    Raises UsageError for a part that there is not, and for a run whose files are gone.
+
+    >>> import sfframe as sf
+    >>> result = sf.write_sobject([{"Name": "Hooli"}], "Account", operation="insert", org="local")
+    >>> sf.retry(result, org="local").counts
+    {'created': 1}
+    """
+    import polars as pl
+
+    connection = orgs.connect(org)
+    with Ledger.open(home()) as ledger:
+        run = ledger.run(failed if isinstance(failed, str) else failed.run)
+        states = ledger.parts(run.run_id)
+    if part is not None and not 0 <= part < len(states):
+        raise UsageError(f"Run {run.run_id!r} has no part {part}", remedy=f"It has {len(states)}, counted from 0.")
+    before = _answered_again(run.run_id, connection) if isinstance(failed, str) else failed
+    answers = before.answers
+    status = pl.col("sf__Status")
+    if part is None:
+        again = _passing(before)
+    else:
+        mine = pl.col("sf__Job").eq_missing(states[part].job_id or None)
+        again = answers.select((mine & status.is_in(["failed", "unprocessed"])).alias("again"))["again"]
+    rows = again.arg_true()
+    if not len(rows):
+        return before
+    told = json.loads(run.settings)
+    sent = dict(told["columns"])
+    chosen = answers[rows].drop(facts.RESULT_COLUMNS)
+    columns = {name: sent.get(name) for name in chosen.columns}
+    with tempfile.TemporaryDirectory(prefix="sfframe-") as folder:
+        new = write_sobject(
+            _as_file(chosen, Path(folder)) if isinstance(failed, str) else chosen,
+            run.sobject,
+            operation=next(one for one in facts.OPERATIONS if one == run.operation),
+            external_id_field=run.external_id_field or None,
+            org=connection,
+            columns=columns,
+            nulls=told["nulls"],
+            on_invalid="reject",
+            options=replace(options, on_failed="ignore"),
+        )
+    return _merged(before, rows, new, on_failed=options.on_failed)
+
+
+def _passing(result: LoadResult[Any]) -> pl.Series:
+    """Which rows may succeed when they are simply sent again."""
+    import polars as pl
+
+    causes = result.triage().filter(pl.col("again")).select("status", "code", "fields")
+    answers = result.answers.select("sf__Status", "sf__ErrorCode", "sf__ErrorFields").with_row_index("row")
+    left = ["sf__Status", "sf__ErrorCode", "sf__ErrorFields"]
+    hits = answers.join(causes, left_on=left, right_on=causes.columns, how="semi", nulls_equal=True)
+    return answers["row"].is_in(hits["row"].implode())
+
+
+def _as_file(cells: pl.DataFrame, folder: Path) -> Path:
+    """Sent cells as a file, so that an empty one and #N/A mean what they meant."""
+    path = folder / "again.csv"
+    cells.write_csv(path)
+    return path
+
+
+def _merged(before: LoadResult[Any], rows: pl.Series, new: LoadResult[Any], *, on_failed: OnFailed) -> LoadResult[Any]:
+    """The first result with the answers of the second in the places of ``rows``."""
+    import polars as pl
+
+    told = new.answers.select(facts.RESULT_COLUMNS).with_columns(rows.cast(pl.UInt32).alias("row"))
+    whole = before.answers.with_row_index("row").update(told, on="row", how="left", include_nulls=True).drop("row")
+    answered = load.Answered(
+        whole,
+        before.failures,
+        before.target,
+        (*before.jobs, *new.jobs),
+        (*before.notes, f"{len(rows):,} rows were sent again by run {new.run}.", *new.notes),
+        before.run,
+        before.cost + new.cost,
+    )
+    return load.wrap(answered, give_back=before.give_back, on_failed=on_failed)
+
+
+def _answered_again(run_id: str, org: Org) -> LoadResult[Any]:
+    """The result of a run whose files were kept, read once more; its rows are the texts that were sent."""
+    from sfframe.frames.kept import WholeRows
+
+    prepared = load.reopen(run_id, org, finished=True)
+    silent = LoadOptions(progress=False, on_failed="ignore")
+    answered = load.complete(prepared, WholeRows(_spooled(prepared, marks=True)), org, silent, None)
+    return load.wrap(answered, give_back=None, on_failed="ignore")
+
+
 def _sent_rows(prepared: Prepared) -> pl.Series:
     """Which of the caller's rows lie in the spool, in the order of the parts."""
     import polars as pl
@@ -114,23 +229,23 @@ def _sent_rows(prepared: Prepared) -> pl.Series:
     return pl.concat([pl.Series("sf__row", [], pl.Int64), *(rows_of(prepared.folder, part) for part in prepared.made)])
 
 
-def _cells(prepared: Prepared, names: Iterable[str]) -> pl.DataFrame:
-    """The cells that were sent, in the order of the parts, under their headers."""
+def _cells(prepared: Prepared, names: Iterable[str], *, marks: bool = False) -> pl.DataFrame:
+    """The cells that were sent, in the order of the parts, under their headers; #N/A is null, unless ``marks``."""
     import polars as pl
 
     from sfframe.codec.outcomes import read_cells
 
     delimiter = prepared.job.column_delimiter
-    cells = [read_cells(part.path, delimiter=delimiter).select(list(names)) for part in prepared.made]
+    cells = [read_cells(part.path, delimiter=delimiter, marks=marks).select(list(names)) for part in prepared.made]
     return pl.concat([pl.DataFrame(schema=dict.fromkeys(names, pl.String())), *cells])
 
 
-def _spooled(prepared: Prepared) -> pl.DataFrame:
+def _spooled(prepared: Prepared, *, marks: bool = False) -> pl.DataFrame:
     """The cells that were sent, in the caller's order and under the caller's names; null for rows that were not."""
     import polars as pl
 
     names = {one.header: one.name for one in prepared.sent}
-    sent = _cells(prepared, names).with_columns(_sent_rows(prepared).alias("sf__row"))
+    sent = _cells(prepared, names, marks=marks).with_columns(_sent_rows(prepared).alias("sf__row"))
     every = pl.DataFrame({"sf__row": pl.int_range(prepared.height, dtype=pl.Int64, eager=True)})
     return every.join(sent, on="sf__row", how="left", maintain_order="left").drop("sf__row").rename(names)
 

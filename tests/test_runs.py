@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import sfframe as sf
-from sfframe.localorg import Settings
+from sfframe.localorg import Fault, Settings
 
 IMPATIENT = sf.LoadOptions(pacing=sf.Pacing(timeout=0), on_failed="ignore")
 FRAME = pl.DataFrame(
@@ -140,3 +140,39 @@ def test_a_killed_process_leaves_a_load_that_goes_on_and_inserts_nothing_twice(m
         stored = local.table("Account").select("Id", "Name")
         assert stored.height == 3_000
         assert dict(stored.rows()) == dict(result.frame.select("sf__Id", "Name").rows())
+
+
+def test_retry_sends_what_may_pass_and_keeps_the_place_of_every_row() -> None:
+    with sf.LocalOrg() as local, sf.connect(local) as org:
+        local.validation_rule("Account", name="Phone", when="Phone = null", message="UNABLE_TO_LOCK_ROW: busy")
+        local.deploy([{"name": "Account", "fields": [{"name": "Note__c", "type": "string", "length": 9}]}])
+        frame = pl.DataFrame({"Name": ["a", "b", "c"], "Phone": ["1", None, "3"], "mine": [1, 2, 3]})
+        silent = sf.LoadOptions(on_failed="ignore", keep=True)
+        first = sf.write_sobject(frame, "Account", operation="insert", columns={"mine": None}, org=org, options=silent)
+        assert first.frame["sf__Status"].to_list() == ["created", "failed", "created"]
+        assert sf.retry(first, org=org) is first  # the error does not pass by itself
+        local.validation_rule("Account", name="Phone", when="Phone = 'never'", message="no")
+        second = sf.retry(first.run, part=0, org=org, options=silent)
+        assert second.frame.select("Name", "Phone").rows() == [("a", "1"), ("b", None), ("c", "3")]
+        assert second.counts == {"created": 3}
+        with pytest.raises(sf.UsageError, match="The same rows were inserted before"):
+            sf.retry(first, part=0, org=org)
+        third = sf.retry(first, part=0, org=org, options=sf.LoadOptions(again=True))
+        assert third.frame.select(frame.columns).equals(frame)
+        assert third.frame["sf__Id"].to_list()[::2] == first.frame["sf__Id"].to_list()[::2]
+        with pytest.raises(sf.UsageError, match="has no part 1"):
+            sf.retry(first, part=1, org=org)
+
+
+def test_retry_sends_unprocessed_rows_of_a_job_that_failed_half_way() -> None:
+    with sf.LocalOrg() as local, sf.connect(local) as org:
+        local.faults.add(Fault("job_fails", after_batches=1))
+        frame = pl.DataFrame({"Name": [f"n{n}" for n in range(10_002)]})
+        first = sf.write_sobject(
+            frame, "Account", operation="insert", org=org, options=sf.LoadOptions(on_failed="ignore")
+        )
+        assert first.counts == {"created": 10_000, "unprocessed": 2}
+        local.faults.clear()
+        second = sf.retry(first, org=org)
+        assert second.counts == {"created": 10_002}
+        assert sf.read_soql("SELECT COUNT() FROM Account", org=org).item() == 10_002

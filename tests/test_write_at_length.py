@@ -226,8 +226,8 @@ def test_files_are_kept_for_as_long_as_asked(org: sf.Org, tmp_path: Path) -> Non
     runs = tmp_path / "home" / "runs"
     over = sf.LoadOptions(keep=dt.timedelta(seconds=-1))
     for_ever = sf.LoadOptions(keep=True)
-    one = sf.write_sobject([{"Name": "a"}], "Account", operation="insert", org=org, options=over)
     two = sf.write_sobject([{"Name": "b"}], "Account", operation="insert", org=org, options=for_ever)
+    one = sf.write_sobject([{"Name": "a"}], "Account", operation="insert", org=org, options=over)
     assert {one.run, two.run} == {folder.name for folder in runs.iterdir()}
     sf.write_sobject([{"Name": "c"}], "Account", operation="insert", org=org)
     assert {folder.name for folder in runs.iterdir()} == {two.run}
@@ -272,7 +272,7 @@ def test_a_cancelled_lazy_load_ends_soon_and_says_how_to_go_on(keyed: sf.Org) ->
     def pieces() -> Iterator[pl.DataFrame]:
         yield rows(STREAM_ROWS)
         cancel.set()
-        yield rows(10)
+        yield rows(STREAM_ROWS + 10)[STREAM_ROWS:]
 
     with pytest.raises(sf.Cancelled, match="resume"):
         sf.write_sobject(
@@ -284,6 +284,11 @@ def test_a_cancelled_lazy_load_ends_soon_and_says_how_to_go_on(keyed: sf.Org) ->
             org=keyed,
             options=sf.LoadOptions(cancel=cancel),
         )
+    run = sf.history()["run"].item(0)
+    resumed = sf.resume(run, org=keyed, options=sf.LoadOptions(on_failed="ignore"))
+    assert resumed.frame.height == STREAM_ROWS + 10
+    assert resumed.counts["created"] == sf.read_soql("SELECT COUNT() FROM Account", org=keyed).item()
+    assert set(resumed.counts) <= {"created", "unprocessed"}
 
 
 def test_an_events_listener_hears_beside_the_bar(org: sf.Org) -> None:

@@ -97,12 +97,12 @@ def _same_for_all(rows: int, outcome: Outcome | None, error: str) -> pl.DataFram
     return whole.select(pl.all().repeat_by(rows).list.explode()) if rows else whole.clear()
 
 
-def read_cells(path: Path, *, delimiter: Delimiter = "COMMA") -> pl.DataFrame:
-    """An uploaded part, as text; an empty cell and ``#N/A`` are both null."""
-    return _read(path, delimiter, f"part {path.name}")
+def read_cells(path: Path, *, delimiter: Delimiter = "COMMA", marks: bool = False) -> pl.DataFrame:
+    """An uploaded part, as text; an empty cell is null, and so is ``#N/A``, unless ``marks`` leaves it as it is."""
+    return _read(path, delimiter, f"part {path.name}", marks=marks)
 
 
-def _read(path: Path, delimiter: Delimiter, where: str) -> pl.DataFrame:
+def _read(path: Path, delimiter: Delimiter, where: str, *, marks: bool = False) -> pl.DataFrame:
     data = path.read_bytes()
     if not data or data.isspace():
         return pl.DataFrame()
@@ -111,7 +111,7 @@ def _read(path: Path, delimiter: Delimiter, where: str) -> pl.DataFrame:
             io.BytesIO(data),
             separator=DELIMITERS[delimiter],
             infer_schema=False,
-            null_values=["", NULL_MARK],
+            null_values=[""] if marks else ["", NULL_MARK],
             truncate_ragged_lines=True,
         )
     except pl.exceptions.PolarsError as error:
