@@ -81,8 +81,9 @@ class PageReader:
         """Records as they were parsed -> a frame with the shape's columns."""
         found = records.rename("record").to_frame()
         text = found.select(_value(column).alias(column.name) for column in shape.columns)
+        alike = all(column.type != "object_type" for column in shape.columns)  # else each branch has keys of its own
         for column in shape.columns:
-            if text.height and not column.only_for and text[column.name].null_count() == text.height:
+            if alike and text.height and text[column.name].null_count() == text.height:
                 _check_key(column, body)
         if b"\\u0000" in body:
             text = text.with_columns(pl.col(pl.String).str.replace_all(NUL, "", literal=True))

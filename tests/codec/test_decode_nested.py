@@ -121,6 +121,15 @@ def test_a_typeof_has_the_objects_name_and_nulls_for_other_branches():
     ]
 
 
+def test_a_branch_that_no_record_takes_is_null_on_the_whole_page():
+    query = "SELECT TYPEOF Owner WHEN User THEN Email WHEN Group THEN Type ELSE Name END FROM Contact"
+    owner = shape(parse(query), CONTACT, describe)
+    record = {"attributes": {"type": "User", "url": "/services/data/v66.0/sobjects/User/x"}, "Email": "u@x.org"}
+    assert read_rest([page({"Owner": record})], owner)["Owner"].to_list() == [
+        {"Type": "User", "Email": "u@x.org", "Group.Type": None, "Name": None}
+    ]
+
+
 def test_pain_airbyte_8300_nul_characters_of_children_are_dropped():
     assert read_rest([page(family("a\0", contact("x\0y")))], FAMILIES).rows() == [("a", [child("xy")])]
 
