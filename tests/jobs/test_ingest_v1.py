@@ -19,6 +19,7 @@ from sfframe.errors import (
     JobTimeout,
     LedgerError,
     LimitExceeded,
+    PermissionDenied,
 )
 from sfframe.jobs.events import JobEvent
 from sfframe.jobs.ingest import GONE
@@ -379,6 +380,43 @@ def test_an_edge_that_is_busy_says_nothing_about_the_batch(bench, after):
     assert_saved_once(org)
 
 
+def test_an_edge_that_is_busy_at_the_close_is_asked_again(bench):
+    org = ScriptedBulk1()
+    org.refused["close"] = (503, "")
+    bench.clock.meanwhile = org.refused.clear
+    assert_complete(bench.run(org))
+    assert org.steps[4:8] == ["close", "info", "close", "info"]
+    assert_saved_once(org)
+
+
+def test_a_close_that_is_never_answered_raises_and_a_resume_goes_on(bench):
+    org = ScriptedBulk1(*[Failure("close", False, lost, nth) for nth in range(1, 5)])
+    with pytest.raises(ConnectionFailed):
+        bench.run(org)
+    assert bench.stages() == ["uploaded"] * 3
+    assert_complete(bench.run(org))
+    assert_saved_once(org)
+
+
+def test_a_close_that_the_org_refuses_raises(bench):
+    org = ScriptedBulk1()
+    org.refused["close"] = (400, "InvalidUser")
+    with pytest.raises(PermissionDenied):
+        bench.run(org)
+    org.refused.clear()
+    assert_complete(bench.run(org))
+    assert_saved_once(org)
+
+
+@pytest.mark.parametrize("step", ["close", "info", "batches"])
+def test_a_job_that_the_org_forgets_under_our_hands_leaves_its_rows_unknown(bench, step):
+    org = ScriptedBulk1()
+    if step != "close":
+        org.failures.append(Failure("close", False, lost))
+    org.failures.append(Failure(step, False, org.jobs1.clear))
+    assert [one.state for one in bench.run(org)] == [GONE] * 3
+
+
 def test_a_batch_that_is_not_given_back_as_it_was_sent_is_unknown_and_never_sent_again(bench):
     org = ScriptedBulk1(Failure("add", True, lost, 2))
     org.garbled.add(BATCHES[1])
@@ -388,6 +426,15 @@ def test_a_batch_that_is_not_given_back_as_it_was_sent_is_unknown_and_never_sent
     assert answers[1].error.startswith("The answer to this batch was lost")
     assert_saved_once(org)
     org.garbled.clear()  # another day the org gives it back: nothing was noted, so it is asked again
+    assert_complete(bench.run(org))
+    assert_saved_once(org)
+
+
+def test_a_batch_that_is_not_given_back_at_all_is_unknown_and_never_sent_again(bench):
+    org = ScriptedBulk1(Failure("add", True, lost, 2))
+    org.refused["request"] = (400, "InvalidBatch")
+    assert [one.state for one in bench.run(org)] == ["Completed", UNKNOWN, "Completed"]
+    org.refused.clear()
     assert_complete(bench.run(org))
     assert_saved_once(org)
 
