@@ -86,7 +86,7 @@ class Bulk1Org:
         self.create(operation, obj, content_type)
         batch = self.run(soql)
         assert batch.state == "Completed", batch.message
-        return self.http.get(f"job/{self.job_id}/batch/{self.batch_id}/result/{batch.result_id}")
+        return self.http.get(f"job/{self.job_id}/batch/{self.batch_id}/result/{batch.result_ids[0]}")
 
     def rows(self, *columns: str) -> list[tuple[Any, ...]]:
         """Stored widgets in the order of their ids."""

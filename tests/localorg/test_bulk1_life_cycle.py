@@ -94,7 +94,7 @@ def test_batches_that_waited_go_on_when_the_org_is_opened_again(tmp_path: Path) 
         told = org.http.get(f"job/{job_id}/batch/{batch.id}/result").text
         assert told.splitlines()[1:] == [f'"{org.rows("Id")[0][0]}","true","true",""']
         assert org.http.get(f"job/{job_id}/batch/{batch.id}/request").text == "Name\nA\n"
-        answer = org.http.get(f"job/{query_id}/batch/{query.id}/result/{query.result_id}")
+        answer = org.http.get(f"job/{query_id}/batch/{query.id}/result/{query.result_ids[0]}")
         assert answer.status_code == 200
         assert members_of(org.http.get(f"job/{job_id}"))["state"] == "Open"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -115,7 +117,7 @@ def test_the_list_of_results_names_one_file_of_fifteen_characters(
     shared: Bulk1Org, content_type: str, told_in: str
 ) -> None:
     shared.query("SELECT Id FROM Widget__c", content_type=content_type)
-    result_id = shared.wait()[-1].result_id or ""
+    [result_id] = shared.wait()[-1].result_ids
     listed = shared.result()
     assert listed.headers["Content-Type"] == told_in
     assert (len(result_id), result_id[:3]) == (15, "752")
@@ -175,7 +177,7 @@ NO_COLUMN = (
 def test_a_query_that_cannot_be_answered_fails_its_batch(shared: Bulk1Org, soql: str, message: str | None) -> None:
     shared.create("query", "Account" if message else "Widget__c")
     batch = shared.run(soql)
-    assert (batch.state, batch.result_id) == ("Failed", None)
+    assert (batch.state, batch.result_ids) == ("Failed", [])
     assert (batch.message or "").startswith("InvalidBatch : Failed to process query: ")
     assert message is None or batch.message == f"InvalidBatch : Failed to process query: {message}"
     assert error_of(shared.result()) == (400, "InvalidBatch", "Records not processed")
@@ -230,7 +232,7 @@ def test_pk_chunking_replaces_a_batch_by_ranges_of_ids(
     starts = [one[:15] for one in ids(many)[::10]]
     assert [(one[1], one[3]) for one in bounds[:2]] == list(itertools.pairwise(starts))
     assert bounds[2][1] == starts[2]
-    files = [many.http.get(f"job/{many.job_id}/batch/{one.id}/result/{one.result_id}").text for one in chunks]
+    files = [many.http.get(f"job/{many.job_id}/batch/{one.id}/result/{one.result_ids[0]}").text for one in chunks]
     names = [line for file in files for line in file.splitlines()[1:]]
     assert len(names) == len(set(names)) == sum(rows)
 
@@ -298,3 +300,37 @@ def test_json_of_a_query_is_json_of_its_records(shared: Bulk1Org) -> None:
     soql = "SELECT Id, Name, Owner.Name, Firm__r.Name FROM Widget__c"
     by_rest = shared.http.get(rest, params={"q": soql}, headers=headers).json()["records"]
     assert json.loads(shared.query(soql, content_type="JSON").text) == by_rest
+
+
+@pytest.mark.parametrize(
+    ("content_type", "read"),
+    [
+        ("CSV", lambda text: [row["Name"] for row in csv.DictReader(io.StringIO(text))]),
+        ("JSON", lambda text: [one["Name"] for one in json.loads(text)]),
+        ("XML", lambda text: [one.text for one in xml_of(text).iter(f"{{{NAMESPACE}}}Name")]),
+    ],
+)
+def test_a_large_result_comes_in_several_files_that_are_whole_documents(
+    content_type: str, read: Callable[[str], list[str]]
+) -> None:
+    with bulk1_org(result_file_rows=3) as org:
+        org.load("insert", "Name\n" + "".join(f"row {number:02}\n" for number in range(8)))
+        org.create("query", content_type=content_type)
+        batch = org.run("SELECT Name FROM Widget__c ORDER BY Name")
+        assert (batch.state, batch.processed, len(batch.result_ids)) == ("Completed", 8, 3)
+        listed = org.result()
+        ids = listed.json() if content_type == "JSON" else [one.text for one in xml_of(listed.text)]
+        assert ids == batch.result_ids
+        files = [org.http.get(f"job/{org.job_id}/batch/{org.batch_id}/result/{one}").text for one in ids]
+        assert [read(text) for text in files] == [
+            [f"row {number:02}" for number in numbers] for numbers in (range(3), range(3, 6), range(6, 8))
+        ]
+
+
+def test_a_result_of_more_than_fifteen_files_fails_its_batch() -> None:
+    with bulk1_org(result_file_rows=1) as org:
+        org.load("insert", "Name\n" + "row\n" * 16)
+        org.create("query")
+        batch = org.run("SELECT Name FROM Widget__c")
+        assert (batch.state, batch.message) == ("Failed", "InternalServerError : Retried more than fifteen times")
+        assert org.run("SELECT Name FROM Widget__c LIMIT 15").state == "Completed"

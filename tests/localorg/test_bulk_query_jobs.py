@@ -23,6 +23,8 @@ from tests.localorg.query_rows import NOW, StoppedStore, insert, record_id, rows
 
 __all__ = ["rows", "store"]
 JOBS = "/services/data/v66.0/jobs/query"
+NO_GROUPS = "Implementation restriction: aggregate functions and GROUP BY are not supported in Bulk Query"
+NO_TYPEOF = "Implementation restriction: TYPEOF and FIELDS() are not supported in Bulk Query"
 
 
 def served(services: Services) -> AppClient:
@@ -205,12 +207,34 @@ def test_query_all_brings_deleted_rows(client: AppClient, bulk: BulkQueryService
         (
             "SELECT COUNT() FROM Account",
             "API_ERROR",
-            "Implementation restriction: aggregate functions and GROUP BY are not supported in Bulk Query",
+            NO_GROUPS,
         ),
         (
             "SELECT Id FROM Account OFFSET 5",
             "API_ERROR",
             "Implementation restriction: OFFSET is not supported in Bulk Query",
+        ),
+        ("SELECT Id FROM Account GROUP BY Id", "API_ERROR", NO_GROUPS),
+        ("SELECT Name FROM Account GROUP BY ROLLUP(Name)", "API_ERROR", NO_GROUPS),
+        ("SELECT CALENDAR_YEAR(CreatedDate) FROM Account GROUP BY CALENDAR_YEAR(CreatedDate)", "API_ERROR", NO_GROUPS),
+        ("SELECT COUNT(Id) n FROM Account", "API_ERROR", NO_GROUPS),
+        ("SELECT MAX(AnnualRevenue) FROM Account", "API_ERROR", NO_GROUPS),
+        ("SELECT TYPEOF Who WHEN Contact THEN LastName END FROM Task", "API_ERROR", NO_TYPEOF),
+        ("SELECT FIELDS(STANDARD) FROM Account", "API_ERROR", NO_TYPEOF),
+        (
+            "SELECT Account.BillingAddress FROM Contact",
+            "API_ERROR",
+            "Selecting compound data not supported in Bulk Query",
+        ),
+        (
+            "SELECT Id, Body FROM Attachment",
+            "API_ERROR",
+            "Implementation restriction: selecting binary fields is not supported in Bulk Query",
+        ),
+        (
+            "SELECT QualifiedApiName FROM EntityDefinition",
+            "INVALIDENTITY",
+            "Entity 'EntityDefinition' is not supported by the Bulk API.",
         ),
         ("SELEKT", "MALFORMED_QUERY", "unexpected token: SELEKT"),
     ],
@@ -219,6 +243,35 @@ def test_what_bulk_refuses_makes_no_job(client: AppClient, query: str, code: str
     answer = client.post(JOBS, json={"operation": "query", "query": query})
     assert (answer.status_code, answer.json()) == (400, [{"errorCode": code, "message": message}])
     assert client.get(JOBS).json() == {"done": True, "records": [], "nextRecordsUrl": None}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT Account.Owner.Name FROM Contact",
+        "SELECT Id FROM Contact WHERE AccountId IN (SELECT Id FROM Account) AND CreatedDate > LAST_N_DAYS:3",
+        "SELECT Id FROM Account WHERE CALENDAR_YEAR(CreatedDate) = 2024",
+        "SELECT toLabel(Industry) FROM Account",
+        "SELECT Id FROM Account ORDER BY Name LIMIT 5",
+    ],
+)
+def test_what_bulk_takes_makes_a_job(client: AppClient, bulk: BulkQueryService, query: str):
+    job_id = ended(client, bulk, query)
+    assert client.get(f"{JOBS}/{job_id}/results").headers["Sforce-NumberOfRecords"] == "0"
+
+
+def test_objects_without_bulk_make_no_job_of_any_kind(client: AppClient, store: StoppedStore):
+    store.deploy([{"name": "CaseStatus", "keyPrefix": "0zz"}])
+    words = "Entity 'CaseStatus' is not supported by the Bulk API."
+    insert, query = {"operation": "insert", "object": "CaseStatus"}, {"query": "SELECT Id FROM CaseStatus"}
+    for path, body in (("query", query | {"operation": "query"}), ("ingest", insert)):
+        answer = client.post(f"/services/data/v66.0/jobs/{path}", json=body)
+        assert (answer.status_code, answer.json()) == (400, [{"errorCode": "INVALIDENTITY", "message": words}])
+    classic = client.post("/services/async/66.0/job", json=insert)
+    assert (classic.status_code, classic.json()) == (
+        400,
+        {"exceptionCode": "InvalidEntity", "exceptionMessage": words},
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+import polars as pl
 import pytest
 
 from sfframe.localorg.catalogue.catalogue import Catalogue
@@ -129,3 +130,32 @@ def test_a_job_of_bulk_1_is_closed_after_a_day_and_gone_seven_days_after_its_las
     store.pass_by(days=8)
     assert "<exceptionCode>InvalidJob</exceptionCode>" in client.get(f"{BULK1}/{job}").text
     assert files_and_tables(store) == ([], [])
+
+
+def test_what_a_hard_delete_took_is_told_among_the_deleted(
+    store: SteppedStore, services: Services, client: AppClient
+) -> None:
+    account, contact = (store.catalogue.find(name) for name in ("Account", "Contact"))
+    assert account is not None
+    assert contact is not None
+    rows = services.insert(account, pl.DataFrame({"Name": ["a", "b", "c"]}))
+    child = services.insert(contact, pl.DataFrame({"LastName": ["x"], "AccountId": [rows[1]]}))
+    store.pass_by(minutes=5)
+    for operation, row in (("hardDelete", rows[1]), ("delete", rows[2])):
+        job = client.post(INGEST, json={"object": "Account", "operation": operation}).json()["id"]
+        client.request("PUT", f"{INGEST}/{job}/batches", content=f"Id\n{row}\n", headers={"Content-Type": "text/csv"})
+        client.patch(f"{INGEST}/{job}", json={"state": "UploadComplete"})
+        assert services.ingest.wait(job).failed == 0
+    store.pass_by(minutes=10)
+    span = {"start": f"{NOW:%Y-%m-%dT%H:%M:%SZ}", "end": f"{store.time:%Y-%m-%dT%H:%M:%SZ}"}
+
+    def deleted(name: str) -> list[str]:
+        answer = client.get(f"{DATA}/sobjects/{name}/deleted", params=span)
+        return [one["id"] for one in answer.json()["deletedRecords"]]
+
+    assert deleted("Account") == rows[1:]
+    assert deleted("Contact") == child  # gone with its parent
+    asked = {"q": "SELECT Id FROM Account WHERE IsDeleted = true"}
+    assert [one["Id"] for one in client.get(f"{DATA}/queryAll", params=asked).json()["records"]] == rows[2:]
+    services.reset()
+    assert deleted("Account") == []

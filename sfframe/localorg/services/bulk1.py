@@ -18,6 +18,7 @@ from sfframe.localorg.faults import Faults, JobTrouble
 from sfframe.localorg.services import bulk1_chunks, bulk1_jobs, bulk1_results, bulk1_run, bulk1_spec
 from sfframe.localorg.services.bulk1_errors import Bulk1Error
 from sfframe.localorg.services.bulk1_jobs import BATCHES, JOBS, Batch, Job, JobOperation
+from sfframe.localorg.services.bulk_query_rules import unsupported
 from sfframe.localorg.services.retention import KEPT, OPEN, Retention
 from sfframe.localorg.store.record_ids import id18
 from sfframe.localorg.store.settings import Settings
@@ -245,16 +246,17 @@ class Bulk1Service:
             if not job.queries:
                 return Content(kind, text=bulk1_results.rows_text(cursor, batch.id, job.content_type))
         kind = CONTENT_TYPES["JSON" if job.content_type == "JSON" else "XML"]
-        return Content(kind, ids=(batch.result_id or "",))
+        return Content(kind, ids=tuple(batch.result_ids))
 
     def result_file(self, job_id: str, batch_id: str, result_id: str) -> Content:
         """One file of a query's result."""
         with self._cursor() as cursor:
             job, batch = _found_batch(cursor, job_id, batch_id)
         _check_ended(job, batch)
-        if batch.result_id is None or result_id[:15] != batch.result_id:
+        if result_id[:15] not in batch.result_ids:
             raise Bulk1Error("InvalidBatch", f"Invalid result id: {result_id}")  # a guess
-        return Content(CONTENT_TYPES[job.content_type], path=self._result_path(batch.id))
+        path = self._result_path(batch.id, batch.result_ids.index(result_id[:15]))
+        return Content(CONTENT_TYPES[job.content_type], path=path)
 
     def wait(self, job_id: str, timeout: float = 30.0) -> list[Batch]:
         """The batches of the job once all have ended; TimeoutError after ``timeout`` seconds."""
@@ -297,13 +299,17 @@ class Bulk1Service:
         for batch in batches:
             BATCHES.remove(cursor, batch.id)
             bulk1_results.drop(cursor, batch.id)
-            for path in (self._request_path(batch.id), self._result_path(batch.id)):
+            results = [self._result_path(batch.id, at) for at in range(len(batch.result_ids))]
+            for path in (self._request_path(batch.id), *results):
                 path.unlink(missing_ok=True)
 
     def _object(self, name: object) -> ObjectDef:
         obj = self._store.catalogue.find(name) if isinstance(name, str) else None
         if obj is None:
             raise Bulk1Error("InvalidJob", f"Unable to find object: {name}")
+        problem = unsupported(obj)
+        if problem is not None:
+            raise Bulk1Error("InvalidEntity", problem)
         return obj
 
     def _append(
@@ -364,8 +370,8 @@ class Bulk1Service:
     def _request_path(self, batch_id: str) -> Path:
         return self._folder / f"{batch_id}.request"
 
-    def _result_path(self, batch_id: str) -> Path:
-        return self._folder / f"{batch_id}.result"
+    def _result_path(self, batch_id: str, number: int) -> Path:
+        return self._folder / f"{batch_id}.result{number}"
 
     def _tell(self) -> None:
         with self._changed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import duckdb
@@ -57,7 +57,7 @@ class Batch:
     ``charset`` is that of its content; ``chunk`` marks a query that PK chunking made. ``retries`` counts how often the
     rest of it went back into the queue.
 
-    ``result_id`` has 15 characters (bulk1.md 1.3); only completed queries have one.
+    ``result_ids`` have 15 characters (bulk1.md 1.3); completed queries have one for each file of their result.
     """
 
     id: str
@@ -73,8 +73,8 @@ class Batch:
     failed: int = 0
     total_ms: int = 0
     active_ms: int = 0
-    result_id: str | None = None
     retries: int = 0
+    result_ids: list[str] = field(default_factory=list)
 
 
 JOBS = JobTable(
@@ -93,10 +93,9 @@ BATCHES = JobTable(
     Batch,
     """
     id VARCHAR, job_id VARCHAR, place BIGINT, state VARCHAR, created TIMESTAMP, modstamp TIMESTAMP, charset VARCHAR,
-    chunk BOOLEAN, message VARCHAR, processed BIGINT, failed BIGINT, total_ms BIGINT, active_ms BIGINT,
-    result_id VARCHAR
+    chunk BOOLEAN, message VARCHAR, processed BIGINT, failed BIGINT, total_ms BIGINT, active_ms BIGINT
     """,
-    later=("retries BIGINT DEFAULT 0",),
+    later=("retries BIGINT DEFAULT 0", "result_ids VARCHAR[] DEFAULT []"),
 )
 
 

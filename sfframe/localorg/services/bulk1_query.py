@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sfframe.localorg.services.soql_values import DAY_TYPES
 from sfframe.localorg.store.store import Store
 
 NO_RECORDS = "Records not found for this query"  # in place of a CSV file without rows (bulk1.md 4)
+_MOST_FILES = 15  # bulk1.md 4
 
 
 def compile_query(store: Store, job: Job, text: str) -> Statement:
@@ -42,8 +44,14 @@ def compile_query(store: Store, job: Job, text: str) -> Statement:
     return statement
 
 
-def write(cursor: duckdb.DuckDBPyConnection, job: Job, statement: Statement, path: Path) -> int:
-    """Write the result file and answer how many rows it has."""
+def write(
+    cursor: duckdb.DuckDBPyConnection,
+    job: Job,
+    statement: Statement,
+    path: Callable[[int], Path],
+    file_rows: int | None,
+) -> tuple[int, int]:
+    """Write the result into files of so many rows; answers how many rows and how many files there are."""
     if job.content_type == "CSV":
         head, line, tail = _csv(statement)
         between, empty = "", NO_RECORDS
@@ -54,6 +62,24 @@ def write(cursor: duckdb.DuckDBPyConnection, job: Job, statement: Statement, pat
         head, line, tail = bulk1_query_xml.document(statement)
         between, empty = "", head + tail
     numbered = f"SELECT row_number() OVER () AS place, line FROM ({line})"
+    if file_rows is None:
+        return _write_file(cursor, numbered, path(0), (head, between, tail, empty)), 1
+    stored = f"CREATE OR REPLACE TEMP TABLE bulk1_lines AS {numbered}"
+    rows = cursor.execute(stored).fetchall()[0][0]
+    files = max(-(-rows // file_rows), 1)
+    if files > _MOST_FILES:
+        raise BatchFault("InternalServerError : Retried more than fifteen times")  # which words come then is a guess
+    for at in range(files):
+        before = at * file_rows
+        these = f"place > {before} AND place <= {before + file_rows}"
+        some = f"SELECT place - {before} AS place, line FROM bulk1_lines WHERE {these}"
+        _write_file(cursor, some, path(at), (head, between, tail, empty))
+    return rows, files
+
+
+def _write_file(cursor: duckdb.DuckDBPyConnection, numbered: str, path: Path, words: tuple[str, str, str, str]) -> int:
+    """Write lines into one file and answer how many; every file is a whole document with its own header."""
+    head, between, tail, empty = words
     lines = f"SELECT CASE place WHEN 1 THEN {literal(head)} ELSE {literal(between)} END || line FROM ({numbered})"
     # Without quote, escape and delimiter DuckDB writes the lines as they are.
     rows = cursor.execute(

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -43,15 +44,16 @@ _LOG = logging.getLogger(__name__)
 class Surroundings:
     """What a run needs of the service.
 
-    ``path`` is where the content of a batch lies, ``result_path`` where a query's result goes. ``changed`` is called
-    after each change; ``add_chunks`` makes and starts batches for queries and answers false where the day's allowance
-    does not take them. ``running`` hears of every cursor that works on a query, and of None behind it. ``trouble``
-    tells what a declared fault does to the batches of a job. ``again`` starts a batch that is back in the queue.
+    ``path`` is where the content of a batch lies, ``result_path`` where the files of a query's result go. ``changed``
+    is called after each change; ``add_chunks`` makes and starts batches for queries and answers false where the day's
+    allowance does not take them. ``running`` hears of every cursor that works on a query, and of None behind it.
+    ``trouble`` tells what a declared fault does to the batches of a job. ``again`` starts a batch that is back in the
+    queue.
     """
 
     store: Store
     path: Callable[[str], Path]
-    result_path: Callable[[str], Path]
+    result_path: Callable[[str, int], Path]
     changed: Callable[[], None]
     add_chunks: Callable[[Job, Batch, Sequence[str]], bool]
     running: Callable[[str, duckdb.DuckDBPyConnection | None], None]
@@ -194,12 +196,13 @@ def _answer(around: Surroundings, cursor: duckdb.DuckDBPyConnection, job: Job, b
             return
     around.running(batch.id, cursor)
     try:
-        rows = bulk1_query.write(cursor, job, statement, around.result_path(batch.id))
+        files = partial(around.result_path, batch.id)
+        rows, count = bulk1_query.write(cursor, job, statement, files, around.store.settings.result_file_rows)
     finally:
         around.running(batch.id, None)
     spent = _milliseconds(began)
-    result_id = around.store.new_id("752")[:15]
-    batch = replace(_timed(batch, began), processed=rows, active_ms=spent, result_id=result_id)
+    result_ids = [around.store.new_id("752")[:15] for _ in range(count)]
+    batch = replace(_timed(batch, began), processed=rows, active_ms=spent, result_ids=result_ids)
     _end(around, cursor, batch, "Completed")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sfframe.localorg.catalogue.model import FieldDef
+from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
+from sfframe.localorg.services import definitions
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.query import compile_text
 from sfframe.localorg.services.soql_aggregate import is_aggregate
@@ -14,12 +15,32 @@ from sfframe.soql import FieldsOf, SubQuery, TypeOf
 SORTED_BELOW = 50.0  # before this version the columns came in alphabetical order (bulk2.md 4.8)
 
 
+# No bulk API takes them (issue airbyte, bulk2.md 4.7; the list is that of Meltano's tap and airbyte's source), nor what
+# shows definitions (a guess).
+_UNSUPPORTED = frozenset(
+    {
+        *("AcceptedEventRelation", "AssetTokenEvent", "AttachedContentNote", "CaseStatus", "ContractStatus"),
+        *("DeclinedEventRelation", "EventWhoRelation", "FieldSecurityClassification", "OrderStatus", "PartnerRole"),
+        *("QuoteTemplateRichTextData", "RecentlyViewed", "ServiceAppointmentStatus", "SolutionStatus"),
+        *("TaskPriority", "TaskStatus", "TaskWhoRelation", "UndecidedEventRelation", *definitions.NAMES),
+    }
+)
+
+
+def unsupported(obj: ObjectDef) -> str | None:
+    """What is said of an object that no bulk API takes."""
+    return f"Entity '{obj.name}' is not supported by the Bulk API." if obj.name in _UNSUPPORTED else None
+
+
 def compile_bulk(store: Store, text: str, version: str, *, all_rows: bool) -> Statement:
     """The statement of a bulk query; what bulk refuses beyond REST is refused here."""
     try:
         statement = compile_text(store, text, version, all_rows=all_rows)
     except ServiceError as error:
         raise ServiceError(error.status, error.code, error.message, code_first=True) from error
+    problem = unsupported(statement.obj)
+    if problem is not None:
+        raise ServiceError(400, "INVALIDENTITY", problem, code_first=True)
     problem = refused_in_bulk(statement)
     if problem is not None:
         raise ServiceError(400, "API_ERROR", problem, code_first=True)

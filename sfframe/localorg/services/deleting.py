@@ -8,7 +8,7 @@ from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.services import derived, lookups
 from sfframe.localorg.services.problems import literal, problem
 from sfframe.localorg.services.task import Task
-from sfframe.localorg.store.store import Store, quoted
+from sfframe.localorg.store.store import DELETE_LOG, Store, quoted
 
 
 def delete_rows(task: Task, cursor: duckdb.DuckDBPyConnection) -> None:
@@ -39,7 +39,9 @@ def _delete_level(
 ) -> None:
     # Rows go before their children, so that a circle of parents comes to an end.
     if hard or not obj.field("IsDeleted"):
-        cursor.execute(f'DELETE FROM {store.table(obj)} WHERE "Id" IN (SELECT id FROM {ids})')
+        there = f'FROM {store.table(obj)} WHERE "Id" IN (SELECT id FROM {ids})'
+        cursor.execute(f'INSERT INTO {DELETE_LOG} SELECT {literal(obj.name)}, "Id", $1 {there}', [store.now()])
+        cursor.execute(f"DELETE {there}")
     else:
         changes = {"IsDeleted": "true"} | derived.touched(obj, store)
         assignments = ", ".join(f"{quoted(name)} = {value}" for name, value in changes.items())

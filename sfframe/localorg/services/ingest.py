@@ -17,6 +17,7 @@ import duckdb
 from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.faults import Faults, JobTrouble
 from sfframe.localorg.services import ingest_run, job_list, job_results, jobs
+from sfframe.localorg.services.bulk_query_rules import unsupported
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.job_results import ResultFile
 from sfframe.localorg.services.jobs import JOBS, IngestJob
@@ -234,6 +235,9 @@ class IngestService:
         obj = self._store.catalogue.find(name) if isinstance(name, str) else None
         if obj is None:
             raise _refused("INVALIDENTITY", f"Unable to find object: {name}")
+        problem = unsupported(obj)
+        if problem is not None:
+            raise _refused("INVALIDENTITY", problem)
         return obj
 
     def _close_job(self, job_id: str) -> IngestJob:

@@ -7,7 +7,8 @@ from typing import Any
 
 from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.services.errors import ServiceError
-from sfframe.localorg.store.store import Store
+from sfframe.localorg.services.problems import literal
+from sfframe.localorg.store.store import DELETE_LOG, Store
 
 _LONGEST = dt.timedelta(days=30)
 _KEPT = dt.timedelta(days=15)  # deleted rows leave the recycle bin then
@@ -27,7 +28,7 @@ class Replication:
         return {"ids": [row[0] for row in rows], "latestDateCovered": _text(covered)}
 
     def deleted(self, obj: ObjectDef, start: str | None, end: str | None) -> dict[str, Any]:
-        """The records in the recycle bin; a hard delete leaves no trace in this org."""
+        """The records in the recycle bin, and those that were deleted for good: the service keeps a log of both."""
         rows, covered = self._touched(obj, start, end, deleted=True)
         return {
             "deletedRecords": [{"id": row[0], "deletedDate": _text(row[1])} for row in rows],
@@ -49,12 +50,17 @@ class Replication:
         if obj.field("SystemModstamp") is None:
             raise ServiceError(400, "INVALID_TYPE", f"object type '{obj.name}' is not replicable")
         gone = '"IsDeleted"' if obj.field("IsDeleted") else "false"
+        touched = (
+            f'SELECT "Id" AS id, "SystemModstamp" AS moment FROM {self._store.table(obj)} '
+            f"WHERE {gone} IS NOT DISTINCT FROM {deleted}"
+        )
+        if deleted:
+            touched += f" UNION ALL SELECT id, moment FROM {DELETE_LOG} WHERE object = {literal(obj.name)}"
         with self._store.cursor() as cursor:
             rows = cursor.execute(
-                f'SELECT "Id", "SystemModstamp" FROM {self._store.table(obj)} WHERE {gone} IS NOT DISTINCT FROM $gone '
-                'AND "SystemModstamp" >= $since AND "SystemModstamp" < $until ORDER BY "SystemModstamp", "Id" '
-                f"LIMIT {_MOST_IDS + 1}",
-                {"gone": deleted, "since": since, "until": until},
+                f"SELECT id, moment FROM ({touched}) WHERE moment >= $1 AND moment < $2 "
+                f"ORDER BY moment, id LIMIT {_MOST_IDS + 1}",
+                [since, until],
             ).fetchall()
         if len(rows) > _MOST_IDS:
             raise ServiceError(400, "EXCEEDED_ID_LIMIT", f"Too many records: more than {_MOST_IDS} ids")

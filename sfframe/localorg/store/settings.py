@@ -14,6 +14,7 @@ class Settings:
     batch_rows: int = 10_000  # bulk2.md 2.14
     query_page_rows: int = 2_000  # rest.md 1.3
     bulk_page_rows: int = 50_000  # bulk2.md 4.4: not documented, what clients see
+    result_file_rows: int | None = None  # of Bulk 1.0 queries; a real org begins a new file behind 1 GB (bulk1.md 4)
     upload_bytes: int = 112_000_000  # 150 MB after base64 (bulk2.md 2.4)
     daily_api_requests: int = 100_000
     daily_batches: int = 15_000  # bulk2.md 5

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import duckdb
 
 from sfframe.localorg.store.rules import Rule
-from sfframe.localorg.store.store import Store
+from sfframe.localorg.store.store import DELETE_LOG, Store
 
-_COUNTERS = "org.counters"
+_KEPT = ("org.counters", DELETE_LOG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 def take(store: Store) -> Snapshot:
     """Copy all tables that have rows, and remember the rules."""
     with store.writing, store.cursor() as cursor:
-        tables = (_COUNTERS, *_filled(store, cursor))
+        tables = (*_KEPT, *_filled(store, cursor))
         schema = f"memory.snapshot_{next(_numbers)}"
         cursor.execute(f"CREATE SCHEMA {schema}")
         for at, table in enumerate(tables):
@@ -41,7 +41,7 @@ def bring_back(store: Store, snapshot: Snapshot) -> None:
     with store.writing, store.cursor() as cursor:
         cursor.execute("BEGIN")
         try:
-            for table in {_COUNTERS, *_filled(store, cursor), *snapshot.tables}:
+            for table in {*_KEPT, *_filled(store, cursor), *snapshot.tables}:
                 cursor.execute(f"DELETE FROM {table}")
             for at, table in enumerate(snapshot.tables):
                 cursor.execute(f"INSERT INTO {table} BY NAME FROM {snapshot.schema}.t{at}")

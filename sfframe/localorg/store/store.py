@@ -27,7 +27,7 @@ from sfframe.localorg.store.rules import Rules
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.transactions import WritingLock, joined, joining
 
-__all__ = ["COMPOUND_TYPES", "OrgFileUnusable", "Store", "quoted", "sql_type"]
+__all__ = ["COMPOUND_TYPES", "DELETE_LOG", "OrgFileUnusable", "Store", "quoted", "sql_type"]
 
 # How a field's value lies in its table. Datetimes are naive UTC cut to milliseconds (measured.md 9).
 _SQL_TYPES = {
@@ -42,6 +42,7 @@ _SQL_TYPES = {
     "time": "TIME",
     "base64": "BLOB",
 }
+DELETE_LOG = "org.delete_log"  # of rows that are gone for good; those in the recycle bin tell of themselves
 _PARSED = 100  # statements that are kept
 _FORMAT = "1"  # of the org schema; a file of another format is refused
 _ATTACHED = "sfframe_org"  # the catalogue that a file is
@@ -227,7 +228,7 @@ class Store:
             cursor.execute("BEGIN")
             for obj in self.catalogue.objects.values():
                 cursor.execute(f"DELETE FROM {self.table(obj)}")
-            cursor.execute("DELETE FROM org.counters")
+            cursor.execute(f"DELETE FROM org.counters; DELETE FROM {DELETE_LOG}")
             self._seed_rows(cursor)
             self.add_record_types(cursor)
             cursor.execute("COMMIT")
@@ -251,6 +252,7 @@ class Store:
                 raise self._unusable(f"It was written by another version of sfframe (format {kept['format']}).")
             self.org_id, self.user_id, self.profile_id = (kept[key] for key in ("org_id", "user_id", "profile_id"))
             self.rules.load(cursor)
+            cursor.execute(f"CREATE TABLE IF NOT EXISTS {DELETE_LOG} (object VARCHAR, id VARCHAR, moment TIMESTAMP)")
             cursor.execute(record_ids.macros(self.pod) + java_numbers.MACROS)
             for (text,) in cursor.execute("SELECT described FROM org.deployments ORDER BY position").fetchall():
                 self.catalogue.deploy(json.loads(text))
