@@ -669,11 +669,11 @@ def _stored(
 
 def _raw_beside(driven: Driven, folder: Path) -> None:
     """The org's own files, copied to where the user keeps the results."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for answers in driven.answers:
         for file in (answers.succeeded, answers.failed, answers.unprocessed, answers.ordered):
             if file is not None:
-                shutil.copyfile(file, folder / file.name)
+                shutil.copy(file, folder)
 
 
 def _delete_jobs(driven: Driven, prepared: Prepared, org: Org) -> None:

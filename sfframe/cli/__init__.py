@@ -14,6 +14,7 @@ app.command("sfframe.cli.demo:demo", help="Load sample data into an embedded org
 app.command("sfframe.cli.load:load", help="Load a file into an object; every row gets an answer.")
 app.command("sfframe.cli.query:query", help="Run a SOQL query and write its rows.")
 app.command("sfframe.cli.resume:resume", help="Go on with a load that broke off.")
+app.command("sfframe.cli.retry:retry", help="Send rows of a load again that may succeed now.")
 app.command("sfframe.cli.history:history", help="List the loads of this user.")
 org = App(name="org", help="The embedded org.")
 org.command("sfframe.cli.org:serve", help="Serve an embedded org on this machine until interrupted.")

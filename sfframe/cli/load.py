@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -11,9 +11,12 @@ from sfframe import orgs
 from sfframe.cli import tables
 from sfframe.errors import ContractError, UsageError
 from sfframe.facts import Operation
-from sfframe.options import LoadOptions
-from sfframe.results import writeable
+from sfframe.options import Api, Guards, LoadHeaders, LoadLimits, LoadOptions
+from sfframe.results import Cost, writeable
 from sfframe.write import Nulls, OnInvalid, write_sobject
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def load(
@@ -28,6 +31,17 @@ def load(
     on_invalid: OnInvalid = "reject",
     nulls: Nulls | None = None,
     timezone: str | None = None,
+    api: Api = "auto",
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    run_key: str = "",
+    again: Annotated[bool, Parameter(negative="")] = False,
+    sort_by_parent: str | None = None,
+    keep: Annotated[bool, Parameter(negative="")] = False,
+    keep_raw: Annotated[bool, Parameter(negative="")] = False,
+    cleanup: Annotated[bool, Parameter(negative="")] = False,
+    limits: Annotated[LoadLimits, Parameter(name="*")] = LoadLimits(),
+    guards: Annotated[Guards, Parameter(name="*")] = Guards(),
+    headers: Annotated[LoadHeaders, Parameter(name="*")] = LoadHeaders(),
     progress: bool | None = None,
 ) -> int:
     """Load a file (CSV, Parquet, Arrow, JSON lines) into an object; every row gets an answer.
@@ -56,6 +70,42 @@ def load(
         ignore or clear; by default a null clears on update and upsert.
     timezone
         What a datetime without zone means, such as Europe/Berlin.
+    api
+        bulk2, bulk1, collections (up to 200 rows a call), or auto: what fits the number of rows.
+    dry_run
+        Check and cut the rows and tell the cost; send nothing.
+    run_key
+        A name for this load: the same name with the same rows goes on, or shows the stored answers.
+    again
+        Insert the same rows once more, though the ledger knows that they were inserted.
+    sort_by_parent
+        A column with parents: their rows stay together, so that no two jobs lock one parent.
+    keep
+        Keep the sent files, so that sfframe retry can send rows of them again.
+    keep_raw
+        Keep the org's own result files beside --results.
+    cleanup
+        Delete the jobs in the org once every answer is safe.
+    limits.rows_per_job
+        The most rows of one job.
+    limits.bytes_per_job
+        The most bytes of one job.
+    limits.lanes
+        How many jobs run at once.
+    guards.max_creates
+        Send nothing where more records than this would be created.
+    guards.max_deletes
+        Send nothing where more records than this would be deleted.
+    guards.max_clears
+        Send nothing where more fields than this would be cleared.
+    headers.assignment_rule_id
+        The rule that assigns cases or leads.
+    headers.allow_duplicates
+        Save records that a duplicate rule warns of (collections).
+    headers.all_or_none
+        Roll a call back when one of its rows fails (collections).
+    headers.serial
+        One batch after the other, against row locks (Bulk API 1.0).
     progress
         Show a bar, or not; by default where standard error is a terminal.
     """
@@ -74,17 +124,44 @@ def load(
                 on_invalid=on_invalid,
                 results=results,
                 options=LoadOptions(
-                    timezone=timezone, progress="auto" if progress is None else progress, on_failed="ignore"
+                    api=api,
+                    limits=limits,
+                    guards=guards,
+                    headers=headers,
+                    timezone=timezone,
+                    sort_by_parent=sort_by_parent,
+                    progress="auto" if progress is None else progress,
+                    on_failed="ignore",
+                    dry_run=dry_run,
+                    run_key=run_key,
+                    again=again,
+                    keep=keep,
+                    keep_raw=keep_raw,
+                    cleanup=cleanup,
                 ),
             )
         except ContractError as problem:
             if problem.failures is not None:
                 tables.show(problem.failures.head(20))
             raise
+    if dry_run:
+        tables.say(result.summary())
+        tables.show(_day(result.cost))
+        return 1 if result.counts.get("rejected") else 0
     tables.tell(result)
     if results is not None:
         tables.say(f"All rows with their answers: {results}")
     return 0 if result.ok else 1
+
+
+def _day(cost: Cost) -> pl.DataFrame:
+    """What a load takes of the org's day, for people."""
+    import polars as pl
+
+    amounts = {"rows": cost.rows, "batches": cost.batches, "calls": cost.calls}
+    lines = [(what, f"{amounts[what]:,}", f"{share:.2%} of a day") for what, share in cost.shares.items()]
+    lines += [("jobs", f"{cost.jobs:,}", ""), ("bytes", f"{cost.bytes_sent:,}", "")]
+    return pl.DataFrame(lines, schema=["cost", "amount", "share"], orient="row")
 
 
 def _columns(pairs: list[str]) -> dict[str, str | None]:

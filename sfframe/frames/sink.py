@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TextIO
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from sfframe.errors import FrameError
 
@@ -131,6 +129,9 @@ def _folder(half: Path) -> Callable[[pl.DataFrame], None]:
 
 
 def _arrow(half: Path, open_files: ExitStack, *, parquet: bool) -> Callable[[pl.DataFrame], None]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     writers: list[pq.ParquetWriter | pa.RecordBatchFileWriter] = []
 
     def append(frame: pl.DataFrame) -> None:

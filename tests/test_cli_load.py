@@ -1,0 +1,58 @@
+"""``sfframe load`` and ``sfframe retry`` as a person calls them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import sfframe as sf
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+WORDS = ("load", "rows.csv", "Account", "--operation", "insert", "--org", "local:org.duckdb")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SFFRAME_HOME", str(tmp_path / "home"))
+    (tmp_path / "rows.csv").write_text("Name,Phone\nA,1\nB,\n", newline="")
+    return tmp_path
+
+
+def stored(folder: Path) -> list[str]:
+    with sf.LocalOrg(folder / "org.duckdb") as local:
+        return sorted(local.table("Account")["Name"].to_list())
+
+
+def test_a_dry_run_tells_the_cost_and_a_guard_stops_and_a_load_loads_once(folder: Path, command: Command) -> None:
+    dry = command(*WORDS, "--dry-run")
+    assert (dry.returncode, "A dry run: nothing was sent. It would go by Bulk API 2.0." in dry.stderr) == (0, True)
+    assert "0.01% of a day" in dry.stderr
+    guarded = command(*WORDS, "--max-creates", "1")
+    assert (guarded.returncode, "would create 2 records, and max_creates allows 1" in guarded.stderr) == (2, True)
+    done = command(*WORDS, "--serial", "--keep-raw", "--results", "answers.parquet")
+    assert (done.returncode, "2 rows: 2 created" in done.stderr) == (0, True)
+    assert pl.read_parquet(folder / "answers.parquet")["sf__Status"].to_list() == ["created", "created"]
+    (raw,) = (folder / "answers.parquet.raw").iterdir()
+    assert raw.read_text().splitlines()[0] == '"Id","Success","Created","Error"'
+    twice = command(*WORDS)
+    assert (twice.returncode, "The same rows were inserted before" in twice.stderr) == (2, True)
+    assert stored(folder) == ["A", "B"]
+
+
+def test_retry_sends_the_rows_of_a_kept_load_that_failed(folder: Path, command: Command) -> None:
+    with sf.LocalOrg(folder / "org.duckdb") as local:
+        local.validation_rule("Account", name="Phone", when="Phone = null", message="A phone?")
+    first = command(*WORDS, "--keep")
+    assert (first.returncode, "1 created, 1 failed" in first.stderr) == (1, True)
+    run = command("history").stdout.split()[0]
+    still = command("retry", run, "--org", "local:org.duckdb")
+    assert (still.returncode, "1 created, 1 failed" in still.stderr) == (1, True)
+    with sf.LocalOrg(folder / "org.duckdb") as local:
+        local.validation_rule("Account", name="Phone", when="Phone = 'x'", message="No")
+    again = command("retry", run, "--part", "0", "--org", "local:org.duckdb")
+    assert (again.returncode, "2 rows: 2 created" in again.stderr) == (0, True)
+    assert stored(folder) == ["A", "B"]
