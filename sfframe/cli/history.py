@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sfframe.cli import tables
+import sys
+
 from sfframe.runs import history as known_runs
 
 
@@ -16,5 +17,7 @@ def history(*, last: int = 20) -> int:
     """
     for run in known_runs().head(last).iter_rows(named=True):
         outcome = run["outcome"] or "not complete: sfframe resume goes on with it"
-        tables.say(f"{run['run']}  {run['operation']} {run['sobject']}, {run['rows']:,} rows, {run['org']}: {outcome}")
+        sys.stdout.write(
+            f"{run['run']}  {run['operation']} {run['sobject']}, {run['rows']:,} rows, {run['org']}: {outcome}\n"
+        )
     return 0
