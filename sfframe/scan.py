@@ -14,7 +14,7 @@ from sfframe.fetch import BULK_FROM, Plan, fetch, refused_by_bulk
 from sfframe.protocol.query import QUERY_BYTES, query_bytes
 from sfframe.protocol.query_plan import plans as query_plans
 from sfframe.read_options import ReadOptions
-from sfframe.soql import Call, Path, Query, Selected
+from sfframe.soql import Call, Ordering, Path, Query, Selected
 from sfframe.soql.parser import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 _FEW_CALLS: Final = 10  # REST queries of one long list that are still quicker than a bulk job (bulk2.md 6.5)
 _PAGE_ROWS: Final = 2_000  # rest.md 1.3
+_PIECE_ROWS: Final = 250  # polars takes three or four batches more than it needs
+_ID: Final = Path(("Id",))
+
+_OPENED: Final = (
+    f"REST for the first {_PAGE_ROWS:,} rows in the order of Id; then, if polars wants more, REST below {BULK_FROM:,} "
+    "rows and a Bulk API 2.0 job else"
+)
 
 # Fields that a scan of an object leaves out unless they are named: the parts of a compound are fields of their own, and
 # of a base64 field a query answers only where its bytes are (rest.md 5). Bulk queries refuse both (bulk2.md 4.7).
@@ -129,12 +136,14 @@ class _Asking:
     """What is sent for one use of a scan, and what is done with the answers.
 
     Each plan comes with the rows of its answer that count (None: all). Of all rows the first ``before`` are taken, with
-    ``filtered`` polars' filter is applied to them, and the first ``after`` are handed on (None: all).
+    ``filtered`` polars' filter is applied to them, and the first ``after`` are handed on (None: all). ``opening`` says
+    that the first page is a query of its own.
     """
 
     columns: list[str]
     plans: tuple[tuple[Plan, pl.Expr | None], ...]
     pushed: Pushed
+    opening: bool = False
     filtered: bool = False
     before: int | None = None
     after: int | None = None
@@ -172,7 +181,7 @@ class _Source:
         asking = self.asking(columns, predicate, rows)
         before, after = asking.before, asking.after
         for plan, only in asking.plans:
-            for batch in fetch(self.org, plan).batches():
+            for batch in self._batches(plan, opening=asking.opening):
                 found = batch if before is None else batch.head(before)
                 before = None if before is None else before - found.height
                 for condition in (only, predicate if asking.filtered else None):
@@ -182,6 +191,20 @@ class _Source:
                 yield _with_columns(found, asking.columns, plan.parsed.count_only and not self.query.count_only)
                 if before == 0 or after == 0:
                     return
+
+    def _batches(self, plan: Plan, *, opening: bool) -> Iterator[pl.DataFrame]:
+        """The answer of one query. With ``opening`` it begins with a page of its own, in pieces, and the others are
+        asked for when polars wants them: a ``head`` behind a filter, of which a scan is told nothing, costs one call.
+        """
+        first = self._first_page(plan) if opening else None
+        if first is None:
+            yield from fetch(self.org, plan).batches()
+            return
+        page = fetch(self.org, first).frame()
+        for at in range(0, page.height, _PIECE_ROWS):
+            yield page.slice(at, _PIECE_ROWS)
+        if page.height == _PAGE_ROWS:
+            yield from fetch(self.org, _behind(plan, page["Id"][-1])).batches()
 
     # -- what is sent -----------------------------------------------------------------------------------------------
 
@@ -197,7 +220,7 @@ class _Source:
         if refusal:
             residual = Residual("the whole filter", refusal, narrowed=False)
             pushed = Pushed(True, exact=False, residuals=(residual,))
-            return _Asking(names, self._whole(names, rows), pushed, True, rows, self.limit)
+            return _Asking(names, self._whole(names, rows), pushed, filtered=True, before=rows, after=self.limit)
         pushed = push(predicate, self.shape.columns)
         if pushed.condition is False or self.limit == 0:
             return _Asking(names, (), pushed)
@@ -207,7 +230,7 @@ class _Source:
             pushed = replace(pushed, exact=False, residuals=(*pushed.residuals, residual))
         limit = self.limit if pushed.exact else None
         plans = tuple((self._plan(names, one.condition, limit), one.only) for one in slices)
-        return _Asking(names, plans, pushed, filtered=not pushed.exact, after=self.limit)
+        return _Asking(names, plans, pushed, len(plans) == 1, filtered=not pushed.exact, after=self.limit)
 
     def _whole(self, names: list[str], limit: int | None) -> tuple[tuple[Plan, None], ...]:
         return () if limit == 0 else ((self._plan(names, True, limit), None),)
@@ -224,7 +247,6 @@ class _Source:
         """One query: the columns ``names``, narrowed by ``condition`` and to ``limit`` rows."""
         from sfframe.codec.layout import Shape
         from sfframe.frames.pushdown import narrowed
-        from sfframe.frames.shape import shape as shape_of
 
         query, shape = self.query, self.shape
         if not self.grouped and names:
@@ -233,10 +255,25 @@ class _Source:
             shape = Shape(tuple(shape.columns[place] for place in kept))
         elif not self.grouped:
             query = replace(query, select=(), count_only=True, order_by=())
-            shape = shape_of(query, self.org.describe(query.source.name), self.org.describe)
+            shape = _shape_of(query, self.org.describe)
         if not self.grouped:  # LIMIT would count the rows that are grouped
             query = replace(narrowed(query, condition), limit=_least(query.limit, limit))
         return Plan(soql.to_text(query), query, shape, include_deleted=self.include_deleted, options=self.options)
+
+    def _first_page(self, plan: Plan) -> Plan | None:
+        """The first page of a plan in the order of Ids; None where the answer has no such order, or need not be cut."""
+        query = plan.parsed
+        key = self.org.describe(query.source.name).field("Id")
+        cut = query.limit is not None or query.order_by or query.count_only
+        if self.options.api != "auto" or self.grouped or cut or key is None or not (key.sortable and key.filterable):
+            return None
+        first = replace(query, order_by=(Ordering(_ID),), limit=_PAGE_ROWS)
+        shape = plan.shape
+        if "Id" not in shape.names:
+            first = replace(first, select=(*first.select, Selected(_ID)))
+            shape = _shape_of(first, self.org.describe)
+        text = soql.to_text(first)
+        return replace(plan, query=text, parsed=first, shape=shape) if query_bytes(text) <= QUERY_BYTES else None
 
     def _kept(self, names: list[str]) -> list[int]:
         """The places of the select list that answer ``names``. Functions without alias stay together: the org calls
@@ -273,13 +310,15 @@ class _Source:
     def explained(self, asking: _Asking, *, ask: bool) -> ScanExplanation:
         """What is sent; with ``ask`` and what the org says of it."""
         told = [(plan, self.org.send(query_plans(plan.query)) if ask else ()) for plan, _ in asking.plans]
+        opened = asking.opening and self._first_page(told[0][0]) is not None
         condition = asking.pushed.condition
         return ScanExplanation(
             sobject=self.query.source.name,
             pushed=str(condition).lower() if isinstance(condition, bool) else soql.condition_text(condition),
             residuals=tuple((one.part, one.why) for one in asking.pushed.residuals),
             queries=tuple(
-                QueryExplanation(plan.query, _transport(plan), _calls(plan, plans), plans) for plan, plans in told
+                QueryExplanation(plan.query, _OPENED if opened else _transport(plan), _calls(plan, plans), plans)
+                for plan, plans in told
             ),
         )
 
@@ -291,6 +330,14 @@ def _with_columns(frame: pl.DataFrame, names: list[str], counted: bool) -> pl.Da
     if names:
         return frame.select(names)
     return pl.DataFrame(height=frame["count"].item() if counted else frame.height)
+
+
+def _behind(plan: Plan, last: str) -> Plan:
+    """The rows of a plan whose Ids come after ``last``."""
+    from sfframe.frames.pushdown import narrowed
+
+    query = narrowed(plan.parsed, soql.Comparison(_ID, ">", soql.Value("string", last)))
+    return replace(plan, query=soql.to_text(query), parsed=query)
 
 
 def _least(*limits: int | None) -> int | None:
@@ -337,13 +384,18 @@ def _understood(query: Query, org: Org) -> tuple[Query, Shape]:
 
 def _looked_up(query: Query, describe: Describe) -> tuple[Query, Shape]:
     from sfframe.frames.selection import written_out
-    from sfframe.frames.shape import shape
 
     sobject = describe(query.source.name)
     if not sobject.queryable:
         raise UsageError(f"{sobject.name} cannot be queried", where=f"FROM {query.source.name}")
     written = written_out(query, sobject, describe)
-    return written, shape(written, sobject, describe)
+    return written, _shape_of(written, describe)
+
+
+def _shape_of(query: Query, describe: Describe) -> Shape:
+    from sfframe.frames.shape import shape
+
+    return shape(query, describe(query.source.name), describe)
 
 
 def _is_grouped(query: Query) -> bool:
