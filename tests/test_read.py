@@ -19,7 +19,7 @@ REST = sf.ReadOptions(api="rest")
 BULK = sf.ReadOptions(api="bulk2")
 WHEN = dt.datetime(2026, 3, 4, 5, 6, 7, 89_000, dt.UTC)
 
-FIELDS = [
+FIELDS: list[dict[str, object]] = [
     {"name": "Code__c", "type": "string", "length": 40},
     {"name": "Big__c", "type": "double", "precision": 18, "scale": 0},
     {"name": "Small__c", "type": "double", "precision": 18, "scale": 8},
@@ -193,7 +193,7 @@ def test_fields_all_has_the_compound_fields_and_no_limit_of_200_rows(org):
     assert frame.height == 2_500
     assert frame.columns == [one.name for one in org.describe("Contact")]
     custom = sf.read_soql("SELECT FIELDS(CUSTOM) FROM Account WHERE Name = 'Acme'", org=org)
-    assert custom.columns == [one["name"] for one in FIELDS]
+    assert custom.columns == [str(one["name"]) for one in FIELDS]
 
 
 @pytest.mark.parametrize(
@@ -456,4 +456,4 @@ def test_what_bulk_cannot_read_is_refused_by_name(org):
     with pytest.raises(sf.UsageError, match="A bulk query cannot have aggregates"):
         sf.read_soql("SELECT COUNT(Id) FROM Account", org=org, options=BULK)
     with pytest.raises(sf.UsageError, match="There is no api 'soap'"):
-        sf.ReadOptions(api="soap")
+        sf.ReadOptions(api="soap")  # type: ignore[arg-type]  # what mypy would have said
