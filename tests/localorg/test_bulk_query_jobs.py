@@ -95,6 +95,30 @@ def test_the_info_of_a_completed_job_counts_its_rows(client: AppClient, bulk: Bu
     ]
 
 
+def test_whether_a_query_could_be_split_is_told_since_version_58(
+    client: AppClient, bulk: BulkQueryService, store: StoppedStore
+):
+    told = []
+    for version, sobject in (("v57.0", "Account"), ("v58.0", "Account"), ("v58.0", "Widget__c"), ("v58.0", "Profile")):
+        path = JOBS.replace("v66.0", version)
+        body = {"operation": "query", "query": f"SELECT Id FROM {sobject}"}
+        job_id = client.post(path, json=body).json()["id"]
+        told.append(client.get(f"{path}/{job_id}").json().get("isPkChunkingSupported"))
+        assert bulk.wait(job_id) == "JobComplete"
+    assert told == [None, True, True, False]
+
+
+def test_a_query_job_has_result_files_of_a_load_that_hold_nothing(
+    client: AppClient, bulk: BulkQueryService, rows: StoppedStore
+):
+    job_id = ended(client, bulk, "SELECT Id, Name FROM Account")
+    path = f"/services/data/v66.0/jobs/ingest/{job_id}"
+    assert client.get(f"{path}/failedResults").text == '"sf__Id","sf__Error",Id,Name\n'
+    assert client.get(f"{path}/successfulResults/").text == '"sf__Id","sf__Created",Id,Name\n'
+    assert client.get(f"{path}/unprocessedrecords").status_code == 404
+    assert client.get(path).status_code == 404
+
+
 def test_results_come_in_pages_that_each_repeat_the_header(
     client: AppClient, bulk: BulkQueryService, rows: StoppedStore
 ):

@@ -340,3 +340,8 @@ def test_a_content_type_may_be_missing(client: Client) -> None:
     answer = client.request("POST", BASE, content='{"object": "Widget__c", "operation": "insert"}')
     assert answer.json()["state"] == "Open"
     assert client.request("PUT", f"{BASE}/{answer.json()['id']}/batches", content="Name\n").status_code == 201
+
+
+def test_the_id_of_an_assignment_rule_is_a_text(client: Client) -> None:
+    response = client.create(assignmentRuleId=5)
+    assert (response.status_code, response.json()[0]["errorCode"]) == (400, "JSON_PARSER_ERROR")

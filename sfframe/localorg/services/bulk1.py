@@ -146,7 +146,7 @@ class Bulk1Service:
             content_type=content_type,
             api_version=float(version),
             external_id_field=_external_id(obj, operation, document.get("externalIdFieldName")),
-            assignment_rule=document.get("assignmentRuleId"),
+            assignment_rule=_text(document, "assignmentRuleId"),
             retried=headers.get("sforce-disable-batch-retry", "").upper() != "TRUE",
             line_ending="CRLF" if headers.get("sforce-line-ending", "").upper() == "CRLF" else "LF",
             chunk_rows=chunking.rows if chunking else None,
@@ -423,6 +423,13 @@ def _choice(document: Mapping[str, Any], key: str, allowed: Mapping[str, str], o
         # The words are a guess.
         raise Bulk1Error("InvalidJob", f"Unable to parse Job: {key} '{given}' is not one of {', '.join(allowed)}")
     return allowed[str(given)]
+
+
+def _text(document: Mapping[str, Any], key: str) -> str | None:
+    given = document.get(key)
+    if given is not None and not isinstance(given, str):
+        raise Bulk1Error("InvalidJob", f"Unable to parse Job: {key} is no text")  # the words are a guess
+    return given
 
 
 def _external_id(obj: ObjectDef, operation: str, name: object) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
+from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.services.bulk1_errors import BatchFault, Bulk1Error
 from sfframe.localorg.services.bulk1_jobs import Job
 from sfframe.localorg.services.problems import literal
@@ -91,10 +92,15 @@ def _names(expression: Path | Call | Value) -> Iterator[str]:
             yield from _names(argument)
 
 
+def supports(obj: ObjectDef) -> bool:
+    """Whether queries of the object can be split at all."""
+    return obj.custom or obj.name in _SUPPORTED.split()
+
+
 def split(store: Store, cursor: duckdb.DuckDBPyConnection, job: Job, statement: Statement, text: str) -> list[str]:
     """The queries of the chunks; none where the object has no rows. Deleted rows count in the split (bulk1.md 6)."""
     parent = store.catalogue.find(job.chunk_parent) if job.chunk_parent else statement.obj
-    if parent is None or not (parent.custom or parent.name in _SUPPORTED.split()):
+    if parent is None or not supports(parent):
         words = f"PK chunking is not supported for {statement.obj.name}"  # from memory
         raise BatchFault(f"InvalidBatch : Failed to process query: FUNCTIONALITY_NOT_ENABLED: {words}")
     start = f'WHERE "Id" >= {literal(job.chunk_start)}' if job.chunk_start else ""

@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 
 from sfframe.localorg.faults import Faults
-from sfframe.localorg.services import job_list, query_jobs
+from sfframe.localorg.services import bulk1_chunks, job_list, query_jobs
 from sfframe.localorg.services.bulk_query_rules import compile_bulk, result_columns
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.query_jobs import QUERIES, QueryJob
@@ -95,6 +95,7 @@ class BulkQueryService:
             line_ending=wanted.line_ending,
             delimiter=wanted.delimiter,
             columns=[name for name, _sql in result_columns(statement, version)],
+            chunkable=bulk1_chunks.supports(statement.obj),
         )
         with self._store.writing, self._store.cursor() as cursor:
             QUERIES.add(cursor, job)

@@ -21,6 +21,7 @@ from sfframe.localorg.services.bulk_query_rules import unsupported
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.job_results import ResultFile
 from sfframe.localorg.services.jobs import JOBS, IngestJob
+from sfframe.localorg.services.query_jobs import QUERIES
 from sfframe.localorg.services.retention import KEPT, OPEN, Retention
 from sfframe.localorg.services.task import Operation
 from sfframe.localorg.services.upload_csv import DELIMITERS, NEWLINES
@@ -171,6 +172,10 @@ class IngestService:
 
     def results(self, version: str, job_id: str, kind: str) -> ResultFile:
         """A result file: ``successfulresults``, ``failedresults`` or ``unprocessedrecords``, in any case."""
+        with self._store.cursor() as cursor:
+            query = QUERIES.find(cursor, id18(job_id) or "")
+        if query is not None and kind.casefold() in ("successfulresults", "failedresults"):
+            return job_results.file_of_query(query.columns, failed=kind.casefold() == "failedresults")
         job = self._found(job_id)
         if _number(version) != job.api_version:
             # Only the status is known (bulk2.md 6.1, 10).
@@ -228,7 +233,7 @@ class IngestService:
             line_ending=line_ending,
             delimiter=delimiter,
             external_id_field=_external_id(obj, body) if operation == "upsert" else None,
-            assignment_rule=body.get("assignmentRuleId"),
+            assignment_rule=_assignment_rule(body),
         )
 
     def _object(self, name: object) -> ObjectDef:
@@ -397,6 +402,13 @@ def _choice(body: Mapping[Any, Any], key: str, allowed: tuple[str, ...], otherwi
     if not isinstance(given, str) or given not in allowed:
         # The words are a guess; the code is that of bulk2.md 10.
         raise _unreadable(f"{key}: value '{given}' is not one of [{', '.join(allowed)}]")
+    return given
+
+
+def _assignment_rule(body: Mapping[Any, Any]) -> str | None:
+    given = body.get("assignmentRuleId")
+    if given is not None and not isinstance(given, str):
+        raise _unreadable("assignmentRuleId: a text expected")
     return given
 
 

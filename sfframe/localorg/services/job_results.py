@@ -131,6 +131,12 @@ def processed_file(store: Store, job: IngestJob, *, failed: bool) -> ResultFile:
     return ResultFile(first.encode(), _pieces(path))
 
 
+def file_of_query(columns: Sequence[str], *, failed: bool) -> ResultFile:
+    """What a query job has in the place of a result file: a header, and never a row (recorded: bulk2.md 2.6)."""
+    first = ",".join(['"sf__Id"', '"sf__Error"' if failed else '"sf__Created"', *columns])
+    return ResultFile(f"{first}\n".encode(), iter(()))
+
+
 def _shuffled(rows: str, job: IngestJob, seed: int) -> str:
     """SQL: the rows in another order: single ones of a small job, whole runs of a large one, which is much quicker."""
     if job.processed <= _RUN_ROWS:

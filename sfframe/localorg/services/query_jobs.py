@@ -10,10 +10,15 @@ from sfframe.localorg.services.job_table import JobTable
 from sfframe.localorg.services.jobs import ENDED, stamp
 from sfframe.localorg.store.store import quoted
 
+_CHUNKING_TOLD_SINCE = 58.0  # absent in what is recorded up to v57 (bulk2.md 4.3); the version is a guess
+
 
 @dataclass(frozen=True, slots=True)
 class QueryJob:
-    """One job. Times are naive UTC; ``columns`` are the names in the header of the result, ``rows`` its rows."""
+    """One job. Times are naive UTC; ``columns`` are the names in the header of the result, ``rows`` its rows.
+
+    ``chunkable`` says that the object is one whose queries a real org splits.
+    """
 
     id: str
     operation: str
@@ -27,6 +32,7 @@ class QueryJob:
     line_ending: str
     delimiter: str
     columns: list[str]
+    chunkable: bool
     rows: int = 0
     total_ms: int = 0
     error_message: str | None = None
@@ -55,6 +61,7 @@ QUERIES = JobTable(
     modstamp TIMESTAMP, state VARCHAR, api_version DOUBLE, line_ending VARCHAR, delimiter VARCHAR, columns VARCHAR[],
     rows BIGINT, total_ms BIGINT, error_message VARCHAR
     """,
+    later=("chunkable BOOLEAN DEFAULT true",),
 )
 
 
@@ -90,8 +97,9 @@ def full_document(job: QueryJob) -> dict[str, Any]:
         "numberRecordsProcessed": job.rows,
         "retries": 0,
         "totalProcessingTime": job.total_ms,
-        "isPkChunkingSupported": True,
     }
+    if job.api_version >= _CHUNKING_TOLD_SINCE:
+        counters["isPkChunkingSupported"] = job.chunkable
     return listed_document(job) | counters | ({} if job.error_message is None else {"errorMessage": job.error_message})
 
 
