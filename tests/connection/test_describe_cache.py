@@ -140,9 +140,12 @@ def test_without_an_etag_only_a_date_that_is_older_than_its_second_is_sent(secon
     assert dict(describe_if_changed("Widget__c", kept).headers) == ({"If-Modified-Since": stamp} if asked else {})
 
 
-def test_the_etag_goes_before_the_date():
+def test_the_etag_goes_with_the_date_for_orgs_that_know_only_one_of_them():
     kept = Kept(b"{}", '"one"', "Wed, 04 Mar 2026 05:06:07 GMT")
-    assert dict(describe_if_changed("Widget__c", kept).headers) == {"If-None-Match": '"one"'}
+    assert dict(describe_if_changed("Widget__c", kept).headers) == {
+        "If-None-Match": '"one"',
+        "If-Modified-Since": "Wed, 04 Mar 2026 05:06:07 GMT",
+    }
 
 
 def test_the_embedded_org_confirms_what_is_kept_and_notices_a_new_field(local_org, tmp_path):
