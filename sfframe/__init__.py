@@ -30,6 +30,7 @@ from sfframe.errors import (
     SoqlSyntaxError,
     UsageError,
 )
+from sfframe.export import export_soql, partition_soql
 from sfframe.handles import Bulk1Batch, Bulk1Job, IngestJob, QueryJob, create_job, get_job, list_jobs
 from sfframe.jobs.events import JobEvent
 from sfframe.jobs.pacing import Pacing
@@ -99,10 +100,12 @@ __all__ = [
     "create_job",
     "describe",
     "explain",
+    "export_soql",
     "frame_schema",
     "get_job",
     "history",
     "list_jobs",
+    "partition_soql",
     "read_soql",
     "resume",
     "retry",

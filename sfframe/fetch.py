@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from sfframe import soql
 from sfframe.errors import ApiError, DecodeError, IncompleteAnswer, UsageError
 from sfframe.jobs.ahead import run_ahead
+from sfframe.jobs.events import Listener
 from sfframe.jobs.extract import QueryJob, start_query, take_pages, wait_for_query
+from sfframe.jobs.kept_pages import KeptPages
 from sfframe.jobs.rest_query import lost_its_place, rest_pages
 from sfframe.jobs.result_pages import Incoming, incomplete
 from sfframe.jobs.wire import written_whole
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from sfframe.codec.decode_csv import PageReader
     from sfframe.codec.layout import Shape
     from sfframe.connection.org import Org
+    from sfframe.protocol.bulk2_job import JobInfo
+    from sfframe.protocol.bulk2_query import PageHead
     from sfframe.protocol.query import QueryPage
 
 Carrier = Literal["rest", "bulk2"]
@@ -103,22 +107,37 @@ class Fetched:
         return pl.concat([pl.DataFrame(schema=self.schema), *self._batches(True)])
 
 
-def fetch(org: Org, plan: Plan) -> Fetched:
+def fetch(org: Org, plan: Plan, *, keep: KeptPages | None = None) -> Fetched:
     """Decides which API answers, asks it, and gives the answer while it comes.
 
+    With ``keep`` the pages of a bulk query stay on disk; the job that they are noted for, if any, is read on.
     ``QueryError`` for a query that the org refuses comes from here, everything about rows from ``batches``.
     """
     began = org.calls
+    if keep is not None and keep.about:
+        job_id = keep.about["job"]
+        going_on = _BulkAnswer(org, plan, job_id, 0, keep)
+        decision = Decision("bulk2", "its job goes on, and pages of it are kept", None, job_id)
+        return Fetched(org, plan, decision, going_on.batches, began=began)
     refused = refused_by_bulk(plan.parsed, plan.shape)
     api = plan.options.api
     if api == "bulk2" and refused:
         raise UsageError(f"A bulk query cannot have {refused}", remedy='Use api="rest", or leave it out of the query.')
     if api == "bulk2" or (api == "auto" and not refused and not fits_in_uri(plan.query)):
-        return _by_bulk(org, plan, "asked for" if api == "bulk2" else "the query is too long for a URI", None, began)
+        return _by_bulk(
+            org,
+            plan,
+            "asked for" if api == "bulk2" else "the query is too long for a URI",
+            None,
+            keep=keep,
+            began=began,
+        )
     pages = _rest_pages(org, plan)
     first = next(pages)
     if api == "auto" and not refused and first.total_size >= BULK_FROM:
-        return _by_bulk(org, plan, f"{first.total_size:,} rows, {BULK_FROM:,} or more", first.total_size, began)
+        return _by_bulk(
+            org, plan, f"{first.total_size:,} rows, {BULK_FROM:,} or more", first.total_size, keep=keep, began=began
+        )
     reason = "asked for" if api == "rest" else f"a bulk query cannot have {refused}" if refused else ""
     reason = reason or f"{first.total_size:,} rows, less than {BULK_FROM:,}"
     answer = _RestAnswer(org, plan, first, pages)
@@ -224,11 +243,19 @@ def _glued(pages: Iterable[QueryPage]) -> Iterator[bytes]:
         yield b"[" + b",".join(bodies) + b"]" if len(bodies) > 1 else bodies[0]
 
 
-def _by_bulk(org: Org, plan: Plan, reason: str, total_size: int | None, began: int) -> Fetched:
-    job = QueryJob(plan.query, include_deleted=plan.include_deleted)
-    job_id = start_query(org, job, cancel=plan.options.cancel)
-    answer = _BulkAnswer(org, plan, job_id, total_size or 0)
+def _by_bulk(
+    org: Org, plan: Plan, reason: str, total_size: int | None, *, keep: KeptPages | None, began: int
+) -> Fetched:
+    job_id = start_query(org, QueryJob(plan.query, include_deleted=plan.include_deleted), cancel=plan.options.cancel)
+    if keep is not None:
+        keep.begin({**about(org, plan), "job": job_id})
+    answer = _BulkAnswer(org, plan, job_id, total_size or 0, keep)
     return Fetched(org, plan, Decision("bulk2", reason, total_size, job_id), answer.batches, began=began)
+
+
+def about(org: Org, plan: Plan) -> dict[str, str]:
+    """What kept pages belong to: they are of no use to another query, or to another org."""
+    return {"query": plan.query, "deleted": str(plan.include_deleted), "org": org.instance_url}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,31 +266,63 @@ class _BulkAnswer:
     plan: Plan
     job_id: str
     rows: int
+    keep: KeptPages | None
 
     def batches(self, _whole: bool) -> Iterator[pl.DataFrame]:
         """The typed rows, in the order of the pages."""
-        from sfframe.codec.decode_csv import PageReader
-
         options, rows = self.plan.options, 0
-        reader = PageReader(
-            self.plan.shape, decimals=options.decimals, split_multipicklists=options.split_multipicklists
-        )
         title = f"query {self.plan.parsed.source.name}"
         with (
             tempfile.TemporaryDirectory(prefix="sfframe-") as folder,
-            shown(options.progress, title=title, rows=self.rows, calls=lambda: self.org.calls) as listener,
+            shown(options.progress, title=title, rows=self.rows) as listener,
         ):
             info = wait_for_query(
                 self.org, self.job_id, pacing=options.pacing, cancel=options.cancel, on_event=listener
             )
-            take = partial(_typed_page, reader=reader, folder=Path(folder))
-            for page in take_pages(self.org, info, take, ahead=_PAGES_AHEAD, cancel=options.cancel, on_event=listener):
-                for batch in page.frames(reader, first_row=rows):
-                    rows += batch.height
-                    yield batch
+            for batch in self._typed(info, Path(folder), listener):
+                rows += batch.height
+                yield batch
         # The headers were added up; a proxy may have taken them away, or put a page of its own in their place.
         if info.records_processed is not None and rows != info.records_processed:
             raise incomplete(info, f"the pages have {rows:,} rows, the job counted {info.records_processed:,}")
+
+    def _typed(self, info: JobInfo, folder: Path, listener: Listener) -> Iterator[pl.DataFrame]:
+        from sfframe.codec.decode_csv import PageReader
+
+        options, rows, keep = self.plan.options, 0, self.keep
+        reader = PageReader(
+            self.plan.shape, decimals=options.decimals, split_multipicklists=options.split_multipicklists
+        )
+        pages = take_pages(
+            self.org,
+            info,
+            partial(_typed_page, reader=reader, folder=folder) if keep is None else partial(_kept_page, keep=keep),
+            ahead=_PAGES_AHEAD,
+            cancel=options.cancel,
+            on_event=listener,
+            kept=None if keep is None else partial(_known_page, keep=keep),
+        )
+        for page in pages:
+            try:
+                for batch in page.frames(reader, first_row=rows):
+                    rows += batch.height
+                    yield batch
+            except (DecodeError, IncompleteAnswer):
+                if keep is not None:
+                    keep.discard(page.content)  # to be fetched anew when the read goes on
+                raise
+            if keep is None and isinstance(page.content, Path):
+                page.content.unlink()
+
+
+def _kept_page(page: Incoming, *, keep: KeptPages) -> _Page:
+    kept = keep.keep(page)
+    return _Page(kept.path.name, kept.head.rows, kept.path)
+
+
+def _known_page(locator: str | None, *, keep: KeptPages) -> tuple[PageHead, _Page] | None:
+    kept = keep.find(locator)
+    return None if kept is None else (kept.head, _Page(kept.path.name, kept.head.rows, kept.path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +340,6 @@ class _Page:
             for frame in reader.read_file(self.content, first_row=first_row):
                 rows += frame.height
                 yield frame
-            self.content.unlink()
             _check_rows(self.name, rows, self.rows)
         elif isinstance(self.content, DecodeError):
             raise self.content.behind(first_row)

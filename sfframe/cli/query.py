@@ -9,9 +9,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from sfframe import orgs
+from sfframe.errors import UsageError
+from sfframe.export import export_soql
 from sfframe.read import read_soql
 from sfframe.read_options import Api, ReadOptions
-from sfframe.results import save_frame, text_of, writeable
+from sfframe.results import text_of
 
 
 def query(
@@ -21,6 +23,8 @@ def query(
     output: Annotated[str, Parameter(name=["--output", "-o"])] = "-",
     api: Api = "auto",
     include_deleted: bool = False,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    progress: bool | None = None,
 ) -> int:
     """Run a SOQL query and write its rows.
 
@@ -31,20 +35,27 @@ def query(
     org
         local, local:PATH.duckdb, or nothing: then the environment says which org (SF_INSTANCE_URL ...).
     output
-        A file (.csv, .parquet, .jsonl or .arrow), or - for CSV on standard output.
+        A file (.csv, .parquet, .jsonl or .arrow) of any size, or - for CSV on standard output.
     api
         rest, bulk2, or auto.
     include_deleted
         Include deleted and archived records.
+    resume
+        Go on with an export that broke off: only the pages that are missing are fetched.
+    progress
+        Show a bar, or not; by default where standard error is a terminal.
     """
-    target = None if output == "-" else Path(output)
-    if target is not None:
-        writeable(target)
-    with orgs.connect(org) as connection:
-        frame = read_soql(soql, org=connection, include_deleted=include_deleted, options=ReadOptions(api=api))
-    if target is None:
+    options = ReadOptions(api=api, progress="auto" if progress is None else progress)
+    if output == "-":
+        if resume:
+            raise UsageError("Only a file can be gone on with", remedy="Name it with --output.")
+        with orgs.connect(org) as connection:
+            frame = read_soql(soql, org=connection, include_deleted=include_deleted, options=options)
         sys.stdout.write(text_of(frame))
-    else:
-        save_frame(frame, target)
-        print(f"{frame.height:,} rows in {target}", file=sys.stderr)
+        return 0
+    with orgs.connect(org) as connection:
+        saved = export_soql(
+            soql, Path(output), org=connection, include_deleted=include_deleted, resume=resume, options=options
+        )
+    print(f"{saved.height:,} rows in {saved.path}", file=sys.stderr)
     return 0

@@ -17,6 +17,7 @@ from sfframe.jobs.result_pages import Incoming, PageTaker
 from sfframe.jobs.wire import Wire, written_whole
 from sfframe.protocol import bulk2_query
 from sfframe.protocol.bulk2_job import JobInfo
+from sfframe.protocol.bulk2_query import PageHead
 
 T = TypeVar("T")
 
@@ -151,10 +152,13 @@ def take_pages(
     on_event: Listener | None = None,
     clock: Clock = SYSTEM_CLOCK,
     jitter: Callable[[], float] = random.random,
+    kept: Callable[[str | None], tuple[PageHead, T] | None] | None = None,
 ) -> Iterator[T]:
     """What ``take`` makes of the pages of a complete job, in their order; see ``PageTaker``. Tells each as an event."""
     watch = _Watch(on_event)
     taker = PageTaker(wire, info, take, ahead, max_records, cancel, clock, jitter)
+    if kept is not None:
+        taker.kept = kept
     for number, taken in enumerate(taker.results(), 1):
         yield taken
         watch.tell("in_progress", info, sum(step.rows or 0 for step in taker.steps[:number]))

@@ -33,9 +33,12 @@ _CUT = 3  # times that a page may come cut off without the connection's noticing
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A page while it comes: its number, counted from 0, what its headers say, and its body in pieces."""
+    """A page while it comes: its number, counted from 0, its place (None for the first), what its headers say, and its
+    body in pieces.
+    """
 
     number: int
+    locator: str | None
     head: PageHead
     chunks: Iterator[bytes] = field(repr=False)
 
@@ -50,6 +53,10 @@ class _Step:
     rows: int | None = None
 
 
+def _nothing_kept(_locator: str | None) -> None:
+    return None
+
+
 @dataclass(slots=True)
 class PageTaker(Generic[T]):
     """Fetches the pages of a complete job and has each taken by ``take``, up to ``ahead`` of them at once.
@@ -58,6 +65,8 @@ class PageTaker(Generic[T]):
     it raises ``IncompleteAnswer`` or ``DecodeError`` because the page is not whole. ``max_records`` caps a page's rows.
     With ``ahead`` above 1 the org is asked for the places of several pages; where it has none to tell, each page's
     headers name the next one, which is then fetched while the first one's body comes.
+
+    ``kept`` gives the headers of a page that needs no fetching, and what was taken of it; None for the others.
     """
 
     wire: Wire
@@ -68,6 +77,7 @@ class PageTaker(Generic[T]):
     cancel: Event | None = None
     clock: Clock = SYSTEM_CLOCK
     jitter: Callable[[], float] = random.random
+    kept: Callable[[str | None], tuple[PageHead, T] | None] = _nothing_kept
     steps: list[_Step] = field(default_factory=list)
 
     def results(self) -> Iterator[T]:
@@ -126,6 +136,11 @@ class PageTaker(Generic[T]):
     # -- one page ---------------------------------------------------------------------------------------------------
 
     def _fetch(self, step: _Step, stop: Event) -> T:
+        known = self.kept(step.locator)
+        if known is not None:
+            step.rows = known[0].rows
+            step.head.set_result(known[0])
+            return known[1]
         try:
             return self._taken(step, stop)
         except BaseException as problem:
@@ -160,7 +175,7 @@ class PageTaker(Generic[T]):
             step.rows = head.rows
             if not step.head.done():
                 step.head.set_result(head)
-            return self.take(Incoming(step.number, head, self._until(answer.chunks(), stop)))
+            return self.take(Incoming(step.number, step.locator, head, self._until(answer.chunks(), stop)))
 
     def _until(self, chunks: Iterator[bytes], stop: Event) -> Iterator[bytes]:
         for piece in chunks:

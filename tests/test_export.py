@@ -1,0 +1,192 @@
+"""Answers of any size as files: whole or not there, gone on with after a break, and cut into parts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import polars as pl
+import pytest
+
+import sfframe as sf
+from sfframe.errors import NotFound, UsageError
+from sfframe.jobs.pacing import Pacing
+from sfframe.localorg import Fault
+from sfframe.localorg.store.settings import Settings
+
+ROWS = 1_000
+QUERY = "SELECT Id, Name, NumberOfEmployees FROM Account ORDER BY Id"
+BULK = sf.ReadOptions(api="bulk2", pacing=Pacing(first=0.01), progress=False)
+REST = sf.ReadOptions(api="rest", progress=False)
+WANTED = pl.DataFrame(
+    {
+        "Id": [f"001AB{number:010d}AAA" for number in range(ROWS)],
+        "Name": [f'Zoë "{number}"\nand, others' for number in range(ROWS)],
+        "NumberOfEmployees": range(ROWS),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[sf.LocalOrg]:
+    with sf.LocalOrg(settings=Settings(bulk_page_rows=100, query_page_rows=300)) as local:
+        local.mirror("Account", WANTED)
+        yield local
+
+
+@pytest.fixture
+def org(served: sf.LocalOrg) -> Iterator[sf.Org]:
+    served.faults.clear()
+    with sf.connect(served) as connection:
+        yield connection
+    served.faults.clear()
+
+
+def fetched_pages(served: sf.LocalOrg) -> int:
+    log = served.request_log()
+    return log.filter(pl.col("path").str.ends_with("/results")).height
+
+
+@pytest.mark.parametrize("options", [BULK, REST], ids=["bulk2", "rest"])
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl", ".arrow"])
+def test_every_form_of_file_has_all_rows_and_nothing_stays_beside_it(org, tmp_path, options, ending):
+    saved = sf.export_soql(QUERY, tmp_path / f"all{ending}", org=org, options=options)
+    assert (saved.height, saved.path) == (ROWS, tmp_path / f"all{ending}")
+    assert saved.scan().collect().equals(WANTED)
+    assert [file.name for file in tmp_path.iterdir()] == [f"all{ending}"]
+
+
+@pytest.mark.parametrize("options", [BULK, REST], ids=["bulk2", "rest"])
+def test_an_empty_answer_is_a_file_with_the_types(org, tmp_path, options):
+    saved = sf.export_soql(f"{QUERY[:-12]} WHERE Name = 'none'", tmp_path / "no.parquet", org=org, options=options)
+    assert pl.read_parquet(saved.path).equals(WANTED.clear())
+
+
+def test_an_export_that_breaks_off_shows_no_file_and_resume_fetches_only_what_is_missing(served, org, tmp_path):
+    path = tmp_path / "all.parquet"
+    served.faults.add(Fault("results_expired", nth=6))
+    with pytest.raises(NotFound) as caught:
+        sf.export_soql(QUERY, path, org=org, options=BULK)
+    assert "resume=True" in caught.value.__notes__[0]
+    assert not path.exists()
+    kept = len(list((tmp_path / ".all.parquet.pages").glob("page-*.csv")))
+    assert 4 <= kept <= 9
+    served.faults.clear()
+    served.clear_request_log()
+    assert sf.export_soql(QUERY, path, org=org, resume=True, options=BULK).height == ROWS
+    assert pl.read_parquet(path).equals(WANTED)
+    assert fetched_pages(served) <= ROWS // 100 - kept
+    assert [file.name for file in tmp_path.iterdir()] == ["all.parquet"]
+
+
+def test_without_resume_an_export_begins_anew(served, org, tmp_path):
+    path = tmp_path / "all.parquet"
+    served.faults.add(Fault("results_expired", nth=6))
+    with pytest.raises(NotFound):
+        sf.export_soql(QUERY, path, org=org, options=BULK)
+    served.faults.clear()
+    served.clear_request_log()
+    assert sf.export_soql(QUERY, path, org=org, options=BULK).scan().collect().equals(WANTED)
+    assert fetched_pages(served) >= ROWS // 100
+
+
+def test_resume_of_a_job_that_the_org_has_forgotten_runs_the_query_again(served, org, tmp_path):
+    path = tmp_path / "all.parquet"
+    served.faults.add(Fault("results_expired", nth=6))
+    with pytest.raises(NotFound):
+        sf.export_soql(QUERY, path, org=org, options=BULK)
+    served.faults.clear()
+    served.faults.add(Fault("answer", status=404, path="*/jobs/query/750*", nth=1))
+    assert sf.export_soql(QUERY, path, org=org, resume=True, options=BULK).scan().collect().equals(WANTED)
+
+
+def test_resume_with_another_query_is_refused(served, org, tmp_path):
+    served.faults.add(Fault("results_expired", nth=6))
+    with pytest.raises(NotFound):
+        sf.export_soql(QUERY, tmp_path / "all.csv", org=org, options=BULK)
+    with pytest.raises(UsageError, match="belongs to another query"):
+        sf.export_soql("SELECT Id FROM Account", tmp_path / "all.csv", org=org, resume=True, options=BULK)
+
+
+def test_resume_with_nothing_kept_is_a_first_export(org, tmp_path):
+    assert sf.export_soql(QUERY, tmp_path / "a.csv", org=org, resume=True, options=BULK).height == ROWS
+
+
+def test_a_page_on_disk_that_is_not_whole_is_fetched_anew_by_the_next_try(served, org, tmp_path):
+    path = tmp_path / "all.parquet"
+    served.faults.add(Fault("results_expired", nth=6))
+    with pytest.raises(NotFound):
+        sf.export_soql(QUERY, path, org=org, options=BULK)
+    served.faults.clear()
+    page = sorted((tmp_path / ".all.parquet.pages").glob("page-*.csv"))[1]
+    page.write_bytes(page.read_bytes()[:-1_000])
+    with pytest.raises(sf.SfframeError):
+        sf.export_soql(QUERY, path, org=org, resume=True, options=BULK)
+    assert sf.export_soql(QUERY, path, org=org, resume=True, options=BULK).scan().collect().equals(WANTED)
+
+
+@pytest.mark.slow
+def test_an_export_whose_process_is_killed_goes_on(served, org, tmp_path):
+    path = tmp_path / "all.parquet"
+    served.faults.add(Fault("latency", seconds=600.0, path="*/results*", nth=6))
+    given = served.credentials
+    environment = {**os.environ, "SF_INSTANCE_URL": given.url, "SF_ACCESS_TOKEN": given.access_token}
+    words = [sys.executable, "-m", "sfframe.cli", "query", QUERY, "--api", "bulk2", "--output", str(path)]
+    process = subprocess.Popen(words, env=environment)
+    pages, until = tmp_path / ".all.parquet.pages", time.monotonic() + 60
+    while len(list(pages.glob("page-*.csv"))) < 5 and time.monotonic() < until:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait(60)
+    served.faults.clear()
+    served.clear_request_log()
+    kept = len((pages / "pages.jsonl").read_text().splitlines())
+    done = subprocess.run([*words, "--resume"], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, f"1,000 rows in {path}")
+    assert pl.read_parquet(path).equals(WANTED)
+    assert fetched_pages(served) == ROWS // 100 - kept
+
+
+def test_the_command_line_goes_on_only_with_a_file(command):
+    run = command("query", "SELECT Id FROM User", "--org", "local", "--resume")
+    assert (run.returncode, run.stderr) == (
+        2,
+        "sfframe: Only a file can be gone on with\nName it with --output.\n",
+    )
+
+
+@pytest.mark.parametrize("by", ["Id", "CreatedDate", "LastActivityDate"])
+def test_parts_of_a_query_find_every_row_once(org, by):
+    parts = sf.partition_soql(f"{QUERY[:-12]} WHERE NumberOfEmployees < 700", 5, by=by, org=org)
+    frames = [sf.read_soql(part, org=org, options=REST) for part in parts]
+    assert pl.concat(frames).sort("Id").equals(WANTED.head(700))
+    assert len(parts) == (5 if by == "Id" else 1)  # all were made in one second, and nobody was active
+    assert sum(frame.height > 0 for frame in frames) == (5 if by == "Id" else 1)
+
+
+def test_a_date_is_cut_into_equal_spans_and_rows_without_one_are_in_the_first(local_org):
+    days = [None, *(pl.date_range(pl.date(2020, 1, 1), pl.date(2020, 1, 30), eager=True).to_list())]
+    rows = pl.DataFrame({"Id": [f"006AB{n:010d}AAA" for n in range(31)], "CloseDate": days}).with_columns(
+        Name=pl.lit("x"), StageName=pl.lit("Prospecting")
+    )
+    local_org.mirror("Opportunity", rows)
+    with sf.connect(local_org) as org:
+        parts = sf.partition_soql("SELECT Id FROM Opportunity", 3, by="CloseDate", org=org)
+    assert parts == [
+        "SELECT Id FROM Opportunity WHERE CloseDate < 2020-01-10",
+        "SELECT Id FROM Opportunity WHERE CloseDate >= 2020-01-10 AND CloseDate < 2020-01-20",
+        "SELECT Id FROM Opportunity WHERE CloseDate >= 2020-01-20",
+    ]
+
+
+@pytest.mark.parametrize("query", ["SELECT COUNT() FROM Account", "SELECT Id FROM Account LIMIT 3", QUERY])
+def test_a_query_that_cannot_be_cut_is_refused(org, query):
+    with pytest.raises(UsageError, match="cannot be cut into parts"):
+        sf.partition_soql(query, 2, org=org)
+    with pytest.raises(UsageError, match="Name is of type string"):
+        sf.partition_soql("SELECT Id FROM Account", 2, by="Name", org=org)
