@@ -149,7 +149,9 @@ def _leaves(name: str, ids: list[str]) -> Made:
         st.builds(lambda make, value: make(column, value), st.sampled_from(_COMPARE), values),
         st.sampled_from([column.is_null(), column.is_not_null()]),
         st.builds(
-            lambda members, nulls_equal: column.is_in(pl.Series(members, dtype=dtype), nulls_equal=nulls_equal),
+            lambda members, nulls_equal: column.is_in(
+                pl.Series(members, dtype=dtype).implode(), nulls_equal=nulls_equal
+            ),
             st.lists(st.one_of(members, st.none()), max_size=4),
             st.booleans(),
         ),
@@ -184,8 +186,8 @@ def plain_predicates(name: str, stored: pl.Series) -> list[pl.Expr]:
     if stored.dtype == pl.Int64:
         asked += [make(column, value) for make in _COMPARE for value in (0.5, -1.5, 2.0)]
     for nulls_equal in (True, False):
-        asked.append(column.is_in(values.head(2), nulls_equal=nulls_equal))
-        asked.append(column.is_in(values.head(1).extend_constant(None, 1), nulls_equal=nulls_equal))
+        asked.append(column.is_in(values.head(2).implode(), nulls_equal=nulls_equal))
+        asked.append(column.is_in(values.head(1).extend_constant(None, 1).implode(), nulls_equal=nulls_equal))
     if stored.dtype == pl.String:
         parts = values.str.slice(1, 2).head(40).unique(maintain_order=True)
         asked += [column.str.contains(part, literal=True) for part in parts]

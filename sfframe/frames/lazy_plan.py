@@ -95,7 +95,7 @@ def _with_children(seen: Node, children: list[Node]) -> Node:
         case "Column":
             return {"Column": seen.name}
         case "Literal":
-            return json.loads(serialised(pl.lit(seen.value, dtype=seen.dtype)))
+            return _literal(seen.value, seen.dtype)
         case "BinaryExpr":
             return {"BinaryExpr": {"left": children[0], "op": str(seen.op).rpartition(".")[2], "right": children[1]}}
         case "Cast":
@@ -107,6 +107,16 @@ def _with_children(seen: Node, children: list[Node]) -> Node:
                 return {"Function": {"input": children, "function": function}}
             return {"Opaque": f"the function {str(seen.function_data[0]).rpartition('.')[2]}"}
     return {"Opaque": f"a {type(seen).__name__} of polars"}
+
+
+def _literal(value: Node, dtype: pl.DataType) -> Node:
+    try:
+        # A column that stands in the expression is handed out as what is inside a Series of polars.
+        bare = type(value).__name__ == "PySeries"
+        told = pl.lit(pl.Series._from_pyseries(value)) if bare else pl.lit(value, dtype=dtype)  # noqa: SLF001
+        return json.loads(serialised(told))
+    except (TypeError, ValueError, pl.exceptions.PolarsError):
+        return {"Opaque": f"a value of type {dtype}"}
 
 
 def _function(named: object, *options: Node) -> Node | None:

@@ -6,6 +6,7 @@ others are ``Opaque``, and ``trusted`` says whether this polars still writes wha
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import re
@@ -126,6 +127,10 @@ _MISSING: dict[str, Operator] = {"EqValidity": "=", "NotEqValidity": "!="}
 _LOGIC: dict[str, Literal["AND", "OR"]] = {"And": "AND", "LogicalAnd": "AND", "Or": "OR", "LogicalOr": "OR"}
 _TURNED: dict[Operator, Operator] = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _BETWEEN = {"Both": ("GtEq", "LtEq"), "Left": ("GtEq", "Lt"), "Right": ("Gt", "LtEq"), "None": ("Gt", "Lt")}
+_MOST_BYTES = 1_000_000  # of a serialised predicate; the lists in a larger one are longer than any query
+_PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+_EPOCH = dt.date(1970, 1, 1)
+_PYTHON_DAYS = ((dt.date.min - _EPOCH).days, (dt.date.max - _EPOCH).days)
 _PLAIN_PATTERN = re.compile(r"(\^?)([\w ,;:@'\"&/-]*)(\$?)")  # no character here but ^ and $ means more than itself
 _ANCHORED: dict[tuple[str, str], How] = {
     ("", ""): "contains",
@@ -140,6 +145,8 @@ def read(predicate: pl.Expr) -> Predicate:
     if not trusted():
         return Opaque(str(predicate), f"polars {pl.__version__} serialises expressions in a way not known here")
     try:
+        if len(predicate.meta.serialize()) > _MOST_BYTES:
+            return Opaque("the whole filter", "it holds more values than a query can")
         return read_node(json.loads(serialised(predicate)))
     except (ValueError, RecursionError, pl.exceptions.PolarsError):
         return Opaque(str(predicate), "polars cannot serialise it, or it is nested too deeply")
@@ -216,7 +223,7 @@ def _function(text: str, column: str, function: Node, literal: Node) -> Predicat
             if values.dtype == pl.List and len(values) == 1:
                 values = values.explode(empty_as_null=False)
             if not values.dtype.is_nested():
-                return Among(column, values, text, nulls_equal)
+                return Among(column, _checked(values), text, nulls_equal)
         case {"StringExpr": "StartsWith" | "EndsWith" as how}:
             return _match(column, "starts" if how == "StartsWith" else "ends", _value(literal), text)
         case {"StringExpr": {"Contains": {"literal": True}}}:
@@ -241,7 +248,16 @@ def _series(node: Node) -> pl.Series:
 
 
 def _value(node: Node) -> Node:
-    return _series(node).item()
+    return _checked(_series(node)).item()
+
+
+def _checked(values: pl.Series) -> pl.Series:
+    """Raises ValueError for moments that Python has no words for; polars would panic at them."""
+    if isinstance(values.dtype, pl.Date | pl.Datetime):
+        per_day = 1 if isinstance(values.dtype, pl.Date) else _PER_DAY[values.dtype.time_unit]
+        if not (values.to_physical().cast(pl.Int64) // per_day).drop_nulls().is_between(*_PYTHON_DAYS).all():
+            raise ValueError("a year before 1 or after 9999")
+    return values
 
 
 def text_of(node: Node) -> str:

@@ -187,6 +187,22 @@ def test_a_predicate_nested_too_deeply_stays_as_a_whole():
     assert isinstance(read(deep), Opaque)
 
 
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        C("Day") > pl.lit(10_000_000).cast(pl.Int32).cast(pl.Date),
+        C("Day") > pl.lit(pl.Series([10_000_000], dtype=pl.Int32).cast(pl.Date)),
+        C("At") > pl.lit(pl.Series([2**62]).cast(pl.Datetime("ms", "UTC"))),
+        C("Day").is_in(pl.Series([10_000_000, 1], dtype=pl.Int32).cast(pl.Date).implode()),
+        C("Name") == pl.lit(dt.timedelta(days=1)),
+        C("Int").is_in(pl.int_range(1_000_000, eager=True).implode()),
+    ],
+)
+def test_values_that_cannot_be_told_stay(predicate):
+    text, exact = pushed(predicate)
+    assert (text.replace("Name != null", "True"), exact) == ("True", False)
+
+
 # -- lists that are too long for a query ------------------------------------------------------------------------------
 
 
