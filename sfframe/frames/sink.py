@@ -164,10 +164,15 @@ def text_of(frame: pl.DataFrame, *, header: bool = True) -> str:
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """``frame`` with what a CSV cell cannot hold as text: lists joined with a semicolon, structs as JSON."""
-    lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
-    structs = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]
-    return frame.with_columns(
-        *(pl.col(name).cast(pl.List(pl.String)).list.join(";") for name in lists),
-        *(pl.col(name).struct.json_encode() for name in structs),
-    )
+    """``frame`` with what a CSV cell cannot hold as text: lists joined with a semicolon, others as JSON."""
+    return frame.with_columns(_as_cell(name, dtype) for name, dtype in frame.schema.items() if dtype.is_nested())
+
+
+def _as_cell(name: str, dtype: pl.DataType) -> pl.Expr:
+    if isinstance(dtype, pl.List) and not dtype.inner.is_nested():
+        return pl.col(name).cast(pl.List(pl.String)).list.join(";")
+    if isinstance(dtype, pl.Struct):
+        return pl.col(name).struct.json_encode()
+    # polars encodes structs only, so the list stands in one
+    whole = pl.struct(pl.col(name).alias("_")).struct.json_encode().str.strip_prefix('{"_":').str.strip_suffix("}")
+    return pl.when(pl.col(name).is_not_null()).then(whole).alias(name)
