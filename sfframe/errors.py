@@ -37,7 +37,12 @@ if TYPE_CHECKING:
 
 
 class SfframeError(Exception):
-    """The root. ``str()`` gives the four parts in one text; each part is an attribute of its own."""
+    """The root. ``str()`` gives the four parts in one text; each part is an attribute of its own.
+
+    ``run`` is the load that it broke off, where there was one: ``sfframe.resume(run)`` goes on with it.
+    """
+
+    run = ""
 
     def __init__(self, what: str, *, where: str = "", said: str = "", remedy: str = "", job_id: str = "") -> None:
         super().__init__(what)

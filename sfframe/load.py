@@ -396,6 +396,9 @@ def drive(prepared: Prepared, org: Org, options: LoadOptions, *, spill: bool = F
         except (Cancelled, KeyboardInterrupt) as problem:
             _abort_open(wires)
             raise _with_way_on(problem, prepared.run.run_id) from None
+        except SfframeError as problem:
+            problem.run = prepared.run.run_id
+            raise
     return Driven(tuple(answers for answers, _ in done), tuple(verdict for _, verdict in done), surplus=join.surplus)
 
 
@@ -419,7 +422,9 @@ def _with_way_on(problem: BaseException, run_id: str) -> BaseException:
     """The same, saying what became of the jobs and how to go on."""
     told = f"Open jobs were aborted, closed ones go on in the org. Go on with sfframe.resume({run_id!r})."
     if isinstance(problem, Cancelled):
-        return Cancelled(problem.what, where=problem.where, remedy=told, job_id=problem.job_id)
+        cancelled = Cancelled(problem.what, where=problem.where, remedy=told, job_id=problem.job_id)
+        cancelled.run = run_id
+        return cancelled
     problem.add_note(told)
     return problem
 

@@ -14,6 +14,7 @@ import pytest
 
 import sfframe as sf
 from sfframe.localorg import Fault, Settings
+from sfframe.state import home as load_home
 
 IMPATIENT = sf.LoadOptions(pacing=sf.Pacing(timeout=0), on_failed="ignore")
 FRAME = pl.DataFrame(
@@ -40,6 +41,7 @@ def broken_off(org: sf.Org) -> str:
         )
     run = sf.history()["run"].item(0)
     assert run in raised.value.remedy
+    assert (raised.value.run, raised.value.job_id[:3]) == (run, "750")
     assert sf.history()["finished"].item(0) is None
     return str(run)
 
@@ -176,3 +178,20 @@ def test_retry_sends_unprocessed_rows_of_a_job_that_failed_half_way() -> None:
         second = sf.retry(first, org=org)
         assert second.counts == {"created": 10_002}
         assert sf.read_soql("SELECT COUNT() FROM Account", org=org).item() == 10_002
+
+
+def test_a_spooled_part_that_was_cut_is_never_sent() -> None:
+    with sf.LocalOrg() as local, sf.connect(local) as org:
+        local.faults.add(Fault("answer", status=403, method="POST", path="*/jobs/ingest"))
+        quick = sf.LoadOptions(pacing=sf.Pacing(timeout=0), on_failed="ignore")
+        with pytest.raises(sf.PermissionDenied) as told:
+            sf.write_sobject(
+                FRAME.head(1), "Account", operation="insert", columns={"note": None}, org=org, options=quick
+            )
+        local.faults.clear()
+        run = told.value.run
+        (part,) = (load_home() / "runs" / run).glob("part-?????.csv")
+        part.write_bytes(part.read_bytes()[:-3])
+        with pytest.raises(sf.LedgerError, match="bytes, and .* were written"):
+            sf.resume(run, org=org)
+        assert sf.read_soql("SELECT COUNT() FROM Account", org=org).item() == 0

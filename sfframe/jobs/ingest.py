@@ -28,7 +28,7 @@ from sfframe.jobs.events import JobEvent, JobEventKind, Listener, tell
 from sfframe.jobs.ledger import Ledger, PartState
 from sfframe.jobs.load_job import LoadJob
 from sfframe.jobs.pacing import SYSTEM_CLOCK, Clock, Pacing, follow, may_pass
-from sfframe.jobs.wire import Wire, check_cancel, download
+from sfframe.jobs.wire import Wire, check_cancel, check_part, download
 from sfframe.protocol import bulk2_ingest
 from sfframe.protocol.bulk2_ingest import ResultFile
 from sfframe.protocol.bulk2_job import JobInfo
@@ -148,6 +148,7 @@ class _Conversation:
     def _open_job(self) -> None:
         """Makes a job and promises it, in the place of one whose upload did not arrive."""
         check_cancel(self.cancel, where=f"part {self.part.number}")
+        check_part(self.part)
         old = self.job_id
         if old:
             self._abort()

@@ -38,7 +38,7 @@ from sfframe.jobs.lanes import run_lanes
 from sfframe.jobs.ledger import Ledger, PartState
 from sfframe.jobs.load_job import LoadJob
 from sfframe.jobs.pacing import SYSTEM_CLOCK, Clock, Pacing, follow, may_pass
-from sfframe.jobs.wire import Wire, check_cancel, download
+from sfframe.jobs.wire import Wire, check_cancel, check_part, download
 from sfframe.protocol import bulk1
 from sfframe.protocol.bulk1 import BatchInfo, JobInfo
 from sfframe.spool import Answers, Part
@@ -220,6 +220,7 @@ class _Conversation:
             self.waiting.append(batch)
             return
         self._check_cancel(batch, stop)
+        check_part(batch.part)
         self.ledger.promise_job(self.run_id, batch.part.number, self.open_job, instead_of=batch.job_id)
         batch.job_id, batch.batch_id, batch.unsent, batch.closed = self.open_job, "", False, False
         try:

@@ -14,9 +14,10 @@ from threading import Event
 from typing import BinaryIO, Protocol, TypeVar
 
 from sfframe.backoff import Backoff
-from sfframe.errors import Cancelled, ConnectionFailed
+from sfframe.errors import Cancelled, ConnectionFailed, LedgerError
 from sfframe.jobs.pacing import SYSTEM_CLOCK, Clock
 from sfframe.protocol.call import Call, Streamed
+from sfframe.spool import Part
 
 T = TypeVar("T")
 
@@ -81,6 +82,17 @@ def written_whole(target: Path) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def check_part(part: Part) -> None:
+    """Raises ``LedgerError`` when the file on this disk is not the one that was written: it would not be all rows."""
+    found = part.path.stat().st_size if part.path.is_file() else 0
+    if found != part.bytes:
+        raise LedgerError(
+            f"the spooled part has {found:,} bytes, and {part.bytes:,} were written",
+            where=str(part.path),
+            remedy="The file was changed or cut. Nothing of it was sent; load the rows anew.",
+        )
 
 
 def _fetched(wire: Wire, call: Call[object], target: Path, cancel: Event | None) -> Mapping[str, str]:
