@@ -6,11 +6,10 @@ did. So the transport must not repeat them by itself; ``jobs.collections`` does,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 from sfframe.protocol import query
@@ -109,7 +108,7 @@ def stamps(sobject: str, key: str, values: Sequence[Key]) -> list[Call[Stamps]]:
     asked = query.records(soql)
 
     def read(reply: Reply) -> Stamps:
-        return Stamps(tuple(_stamp(one, key) for one in asked.read(reply)), _clock(reply.headers))
+        return Stamps(tuple(_stamp(one, key) for one in asked.read(reply)), reply.clock)
 
     return [Call("GET", asked.path, read, repeatable=True, query=asked.query)]
 
@@ -160,10 +159,3 @@ def _time(record: JsonObject, name: str) -> datetime:
 def _username(record: JsonObject, name: str) -> str:
     who = record.get(name)
     return str(who.get("Username") or "") if isinstance(who, dict) else ""
-
-
-def _clock(headers: Mapping[str, str]) -> datetime | None:
-    try:
-        return parsedate_to_datetime(headers.get("date", "")).astimezone(UTC)
-    except (TypeError, ValueError):
-        return None
