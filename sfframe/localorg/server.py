@@ -73,6 +73,7 @@ def make_app(services: Services) -> Starlette:
         ],
         exception_handlers={HTTPException: no_route},
     )
+    app.router.redirect_slashes = False  # the gate has cut what stood there; else nonsense is answered by a redirect
     app.state.services = services
     app.state.hang_up = _no_connection
     return app

@@ -91,7 +91,7 @@ def full_describe(
         "lookupLayoutable": None,
         "namedLayoutInfos": [],
         "networkScopeFieldName": None,
-        "recordTypeInfos": _record_types(obj, base, record_types),
+        "recordTypeInfos": record_type_infos(obj, base, record_types),
         "searchLayoutable": obj.searchable,
         "sobjectDescribeOption": "FULL",
         "supportedScopes": _scopes(obj),
@@ -204,7 +204,8 @@ def _child(child: ObjectDef, field: FieldDef) -> Json:
     }
 
 
-def _record_types(obj: ObjectDef, base: str, rows: tuple[RecordTypeRow, ...]) -> list[Json]:
+def record_type_infos(obj: ObjectDef, base: str, rows: tuple[RecordTypeRow, ...]) -> list[Json]:
+    """The record types as a describe lists them, Master at the end; none where the object has no record types."""
     if not obj.record_types:
         return []
     chosen = any(row.default for row in rows)

@@ -40,14 +40,15 @@ class JsonAnswer(Response):
         await super().__call__(scope, receive, send)
 
 
-def error_answer(error: ServiceError, headers: dict[str, str] | None = None) -> JsonAnswer:
-    """The JSON array of one that every error is (rest.md 1.6)."""
+def error_answer(error: ServiceError, headers: dict[str, str] | None = None, *, base: str = "") -> JsonAnswer:
+    """The JSON array of one that every error is (rest.md 1.6); ``base`` is ``/services/data/vNN.0`` of the request."""
     words: dict[str, Any] = {"message": error.message, "errorCode": error.code}
     if error.code_first:
         words = {"errorCode": error.code, "message": error.message}
     if error.fields is not None:
         words["fields"] = error.fields
-    return JsonAnswer([words], error.status, headers)
+    ahead = error.ahead(base) if error.ahead else {}
+    return JsonAnswer([ahead | words], error.status, headers)
 
 
 async def json_text(request: Request) -> JsonBody:

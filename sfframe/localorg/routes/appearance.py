@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sfframe.localorg.catalogue.describe import MASTER_RECORD_TYPE
+from sfframe.localorg.catalogue.describe import MASTER_RECORD_TYPE, record_type_infos
 from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.routes.answers import JsonAnswer, base_of, host_of, services_of
 from sfframe.localorg.services.errors import ServiceError
+from sfframe.localorg.store.record_ids import id18
 
 _BASE = "/services/data/{version}"
 _OBJECT = f"{_BASE}/sobjects/{{name}}"
@@ -53,36 +54,54 @@ def list_views(request: Request) -> Response:
 
 
 def layouts(request: Request) -> Response:
-    """GET /sobjects/X/describe/layouts: none was ever made, whatever the record type."""
+    """GET /sobjects/X/describe/layouts: one that is empty, for every record type."""
     obj = _object(request)
-    mapping = {
-        "active": True,
-        "available": True,
-        "defaultRecordTypeMapping": True,
-        "developerName": "Master",
-        "layoutId": None,
-        "master": True,
-        "name": "Master",
-        "picklistsForRecordType": [],
-        "recordTypeId": MASTER_RECORD_TYPE,
-        "urls": {"layout": f"{base_of(request)}/sobjects/{obj.name}/describe/layouts/{MASTER_RECORD_TYPE}"},
-    }
-    return JsonAnswer({"layouts": [], "recordTypeMappings": [mapping], "recordTypeSelectorRequired": [False]})
+    found = services_of(request).describes.record_types(obj)
+    infos = record_type_infos(obj, base_of(request), found)
+    mappings = [dict(sorted((info | {"layoutId": None, "picklistsForRecordType": []}).items())) for info in infos]
+    return JsonAnswer({"layouts": [], "recordTypeMappings": mappings, "recordTypeSelectorRequired": [bool(found)]})
+
+
+def layout(request: Request) -> Response:
+    """GET /sobjects/X/describe/layouts/{record type}: a layout with nothing on it."""
+    obj, wanted = _object(request), id18(request.path_params["record_type"])
+    known = {row.id for row in services_of(request).describes.record_types(obj)}
+    if wanted not in {MASTER_RECORD_TYPE, *known}:
+        raise ServiceError(404, "NOT_FOUND", "The requested resource does not exist")
+    return JsonAnswer(
+        {
+            "buttonLayoutSection": None,
+            "detailLayoutSections": [],
+            "editLayoutSections": [],
+            "feedView": None,
+            "highlightsPanelLayoutSection": None,
+            "id": None,
+            "multirowEditLayoutSections": [],
+            "offlineLinks": [],
+            "quickActionList": None,
+            "relatedContent": None,
+            "relatedLists": [],
+            "saveOptions": [],
+        }
+    )
 
 
 def compact_layouts(request: Request) -> Response:
     """GET /sobjects/X/describe/compactLayouts: the system's own is used throughout."""
     obj = _object(request)
-    mapping = {
-        "available": True,
-        "compactLayoutId": None,
-        "compactLayoutName": "SYSTEM",
-        "recordTypeId": MASTER_RECORD_TYPE,
-        "recordTypeName": "Master",
-        "urls": {"compactLayout": None, "sobject": f"{base_of(request)}/sobjects/{obj.name}"},
-    }
+    mappings = [
+        {
+            "available": info["available"],
+            "compactLayoutId": None,
+            "compactLayoutName": "SYSTEM",
+            "recordTypeId": info["recordTypeId"],
+            "recordTypeName": info["name"],
+            "urls": {"compactLayout": None, "sobject": f"{base_of(request)}/sobjects/{obj.name}"},
+        }
+        for info in record_type_infos(obj, base_of(request), services_of(request).describes.record_types(obj))
+    ]
     return JsonAnswer(
-        {"compactLayouts": [], "defaultCompactLayoutId": None, "recordTypeCompactLayoutMappings": [mapping]}
+        {"compactLayouts": [], "defaultCompactLayoutId": None, "recordTypeCompactLayoutMappings": mappings}
     )
 
 
@@ -109,6 +128,7 @@ routes = [
     Route(f"{_BASE}/theme", theme, methods=["GET"]),
     Route(f"{_OBJECT}/listviews", list_views, methods=["GET"]),
     Route(f"{_OBJECT}/describe/layouts", layouts, methods=["GET"]),
+    Route(f"{_OBJECT}/describe/layouts/{{record_type}}", layout, methods=["GET"]),
     Route(f"{_OBJECT}/describe/compactLayouts", compact_layouts, methods=["GET"]),
     Route(f"{_OBJECT}/describe/approvalLayouts", approval_layouts, methods=["GET"]),
 ]

@@ -50,7 +50,7 @@ def _error_answer_to(scope: Scope, error: ServiceError) -> Response:
     """The error as the interface that the request is about tells it."""
     if bulk1_documents.PATH in scope["path"]:
         return bulk1_documents.error_answer(error, scope)
-    return error_answer(error)
+    return error_answer(error, base="/".join(scope["path"].split("/")[:4]))
 
 
 def no_route(request: Request, error: Exception) -> Response:

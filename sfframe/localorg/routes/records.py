@@ -63,7 +63,10 @@ def _by_id(request: Request, body: JsonBody | None) -> Response:
         if len(word) not in (15, 18):
             raise no_such_key(word)
         raise not_found()
-    return _one(request, obj, _service(request).record_id(obj, word), body)
+    service = _service(request)
+    if body is not None and service.looks_like_id(word):
+        service.check_fields(obj, body)  # recorded: an unknown field is told before an id that is of no record
+    return _one(request, obj, service.record_id(obj, word), body)
 
 
 async def below(request: Request) -> Response:

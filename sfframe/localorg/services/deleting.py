@@ -14,8 +14,11 @@ from sfframe.localorg.store.store import DELETE_LOG, Store, quoted
 def delete_rows(task: Task, cursor: duckdb.DuckDBPyConnection) -> None:
     """Delete the good rows of ``saving_rows``; those that a child protects are marked instead."""
     store, obj = task.store, task.obj
+    filled = store.filled_tables(cursor)
     for child, field in store.catalogue.children_of(obj):
-        if field.restricted_delete or field.keeps_parent:
+        # A custom lookup that must be filled cannot be cleared: from memory, such a one protects its parents.
+        protects = field.restricted_delete or field.keeps_parent or (_is_lookup(field) and field.custom)
+        if protects and not _is_cleared(field) and child.name in filled:
             cursor.execute(_protected(store, obj, child, field))
     cursor.execute("CREATE OR REPLACE TEMP TABLE deleting AS SELECT id FROM saving_rows WHERE problem IS NULL")
     _delete_level(store, cursor, obj, "deleting", hard=task.operation == "hardDelete", depth=0)
@@ -34,6 +37,25 @@ def _protected(store: Store, obj: ObjectDef, child: ObjectDef, field: FieldDef) 
     """
 
 
+def _is_lookup(field: FieldDef) -> bool:
+    return not (field.cascade_delete or field.deleted_with_parent or field.restricted_delete or field.keeps_parent)
+
+
+def _is_cleared(field: FieldDef) -> bool:
+    """Whether the field becomes null when its parent goes, as a lookup does that may be empty."""
+    return _is_lookup(field) and field.nillable and (field.createable or field.updateable)
+
+
+def _cleared(store: Store, child: ObjectDef, field: FieldDef, ids: str) -> str:
+    """SQL that lets the children of deleted parents point at nothing. Only SystemModstamp moves (a guess)."""
+    stamp = f", \"SystemModstamp\" = TIMESTAMP '{store.now()}'" if child.field("SystemModstamp") else ""
+    column = quoted(field.name)
+    return (
+        f"UPDATE {store.table(child)} SET {column} = NULL{stamp} "
+        f"WHERE {column} IN (SELECT id FROM {ids}) AND NOT {lookups.deleted(child)}"
+    )
+
+
 def _delete_level(
     store: Store, cursor: duckdb.DuckDBPyConnection, obj: ObjectDef, ids: str, *, hard: bool, depth: int
 ) -> None:
@@ -46,7 +68,12 @@ def _delete_level(
         changes = {"IsDeleted": "true"} | derived.touched(obj, store)
         assignments = ", ".join(f"{quoted(name)} = {value}" for name, value in changes.items())
         cursor.execute(f'UPDATE {store.table(obj)} SET {assignments} WHERE "Id" IN (SELECT id FROM {ids})')
+    filled = store.filled_tables(cursor)
     for child, field in store.catalogue.children_of(obj):
+        if child.name not in filled:
+            continue
+        if _is_cleared(field):
+            cursor.execute(_cleared(store, child, field, ids))
         if not (field.cascade_delete or field.deleted_with_parent):
             continue
         below = f"deleting_{depth}"

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from sfframe.localorg.catalogue.describe import RecordTypeRow, basic_describe, full_describe, global_describe
 from sfframe.localorg.catalogue.model import ObjectDef
 from sfframe.localorg.services.errors import ServiceError
+from sfframe.localorg.services.recent import recently_viewed
 from sfframe.localorg.store.store import Store
+
+_RECENT_ITEMS = 5  # a guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,15 @@ class Describes:
         return self._marked(global_describe(self._store.catalogue, base))
 
     def basic(self, name: str, base: str) -> Described:
-        """``GET /sobjects/X``. This org remembers no recently viewed records."""
-        return self._marked({"objectDescribe": basic_describe(self._found(name), base), "recentItems": []})
+        """``GET /sobjects/X``."""
+        obj = self._found(name)
+        recent = recently_viewed(self._store, [obj], base, _RECENT_ITEMS)
+        return self._marked({"objectDescribe": basic_describe(obj, base), "recentItems": recent})
 
     def full(self, name: str, base: str, host: str) -> Described:
         """``GET /sobjects/X/describe``."""
         obj = self._found(name)
-        return self._marked(full_describe(obj, self._store.catalogue, base, host, self._record_types(obj)))
+        return self._marked(full_describe(obj, self._store.catalogue, base, host, self.record_types(obj)))
 
     def _found(self, name: str) -> ObjectDef:
         obj = self._store.catalogue.find(name)
@@ -47,7 +52,8 @@ class Describes:
             raise ServiceError(404, "NOT_FOUND", "The requested resource does not exist")
         return obj
 
-    def _record_types(self, obj: ObjectDef) -> tuple[RecordTypeRow, ...]:
+    def record_types(self, obj: ObjectDef) -> tuple[RecordTypeRow, ...]:
+        """The record types of an object, without Master."""
         with self._store.cursor() as cursor:
             rows = cursor.execute(
                 'SELECT "Id", "Name", "DeveloperName", "IsActive" FROM data."RecordType" '

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
-from sfframe.localorg.services import problems, saving
+from sfframe.localorg.services import problems, rules, saving
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.json_body import JsonBody
 from sfframe.localorg.services.json_rows import Row, RowFault, stage, undeserializable
+from sfframe.localorg.services.rules import Doubles
 from sfframe.localorg.services.task import Operation, Task
 from sfframe.localorg.store.store import Store
 
@@ -20,11 +21,13 @@ class Problem:
     code: str
     message: str
     fields: list[str] | None
+    doubles: Doubles | None = None
 
     def error(self) -> ServiceError:
         """The problem as the answer to a request about this record alone."""
         status = {"ENTITY_IS_DELETED": 404, "INSUFFICIENT_ACCESS_OR_READONLY": 403}.get(self.code, 400)
-        return ServiceError(status, self.code, self.message, fields=self.fields)
+        ahead = self.doubles.result if self.doubles else None
+        return ServiceError(status, self.code, self.message, fields=self.fields, ahead=ahead)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +63,30 @@ def save_rows(store: Store, save: Save, rows: list[Row], body: JsonBody) -> list
     """Save rows that were read from ``body``, inside a transaction of the store; outcomes in the order of the rows."""
     readable = [row for row in rows if row.fault is None]
     found: list[saving.Answer] = []
+    doubles: dict[int, Doubles] = {}
     if readable:
         staged = stage(readable, save.obj, store.catalogue)
         with store.transaction() as cursor:
             found = saving.answers(Task(store, save.obj, save.operation, staged, save.key), cursor)
-    answers = iter(found)
-    return [_unread(row.fault) if row.fault else _outcome(save.obj, row, body, next(answers)) for row in rows]
+            refused = any(problem and problem.startswith(rules.DUPLICATE) for _, _, problem in found)
+            doubles = rules.doubles(store, save.obj, cursor) if refused else {}
+    answers = iter(
+        _outcome(save.obj, row, body, answer, doubles.get(at))
+        for at, (row, answer) in enumerate(zip(readable, found, strict=True))
+    )
+    return [_unread(row.fault) if row.fault else next(answers) for row in rows]
 
 
 def _unread(fault: RowFault) -> Outcome:
     return Outcome(None, created=False, problem=Problem(fault.code, fault.message, fault.fields))
 
 
-def _outcome(obj: ObjectDef, row: Row, body: JsonBody, answer: saving.Answer) -> Outcome:
-    id_, created, problem = answer
-    return Outcome(id_, created, None if problem is None else _problem(obj, row, body, problem))
+def _outcome(obj: ObjectDef, row: Row, body: JsonBody, answer: saving.Answer, doubles: Doubles | None) -> Outcome:
+    id_, created, said = answer
+    problem = None if said is None else _problem(obj, row, body, said)
+    if problem is not None and problem.code == rules.DUPLICATE:
+        problem = replace(problem, doubles=doubles)
+    return Outcome(id_, created, problem)
 
 
 def _problem(obj: ObjectDef, row: Row, body: JsonBody, problem: str) -> Problem:

@@ -52,13 +52,21 @@ class RecordService:
 
     def record_id(self, obj: ObjectDef, text: str) -> str:
         """The id in 18 characters. A word that has not the shape of an id is taken for the name of a field."""
-        if not (len(text) in (15, 18) and text.isalnum() and text.isascii()):
+        if not self.looks_like_id(text):
             raise no_such_key(text)
         complete = id18(text)
         if complete is None or not complete.startswith(obj.key_prefix or "-"):
             words = f"{_label(obj)}: id value of incorrect type: {text}"
             raise ServiceError(400, "MALFORMED_ID", words, fields=["Id"])
         return complete
+
+    def looks_like_id(self, text: str) -> bool:
+        """Whether a word has the shape of an id, though perhaps of no record."""
+        return len(text) in (15, 18) and text.isalnum() and text.isascii()
+
+    def check_fields(self, obj: ObjectDef, body: JsonBody) -> None:
+        """Refuse a body that names fields which the object has not, or values that they cannot take."""
+        self._row(obj, body)
 
     def create(self, obj: ObjectDef, body: JsonBody) -> Outcome:
         """Insert a record; raises the service's error where it cannot be saved."""

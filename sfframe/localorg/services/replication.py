@@ -17,7 +17,10 @@ _MOST_IDS = 600_000
 
 
 class Replication:
-    """Answers both resources; ``start`` and ``end`` are ISO datetimes, whose seconds do not count."""
+    """Answers both resources; ``start`` and ``end`` are ISO datetimes, whose seconds do not count.
+
+    What happened at either end counts in (from memory: the guide calls the span inclusive).
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -58,7 +61,7 @@ class Replication:
             touched += f" UNION ALL SELECT id, moment FROM {DELETE_LOG} WHERE object = {literal(obj.name)}"
         with self._store.cursor() as cursor:
             rows = cursor.execute(
-                f"SELECT id, moment FROM ({touched}) WHERE moment >= $1 AND moment < $2 "
+                f"SELECT id, moment FROM ({touched}) WHERE moment >= $1 AND moment <= $2 "
                 f"ORDER BY moment, id LIMIT {_MOST_IDS + 1}",
                 [since, until],
             ).fetchall()

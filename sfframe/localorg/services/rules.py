@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import duckdb
 
 from sfframe.localorg.catalogue.model import ObjectDef
@@ -13,7 +15,9 @@ from sfframe.localorg.services.task import Task
 from sfframe.localorg.store.rules import DuplicateRule, Rule, ValidationRule
 from sfframe.localorg.store.store import Store
 
+DUPLICATE = "DUPLICATES_DETECTED"
 _AFTER = "saving_after"
+_DOUBLES = "saving_doubles"
 _VERSION = "v60.0"  # any will do: nothing of a condition is shown
 
 
@@ -62,9 +66,62 @@ def refuse_invalid(task: Task, cursor: duckdb.DuckDBPyConnection, rows: int) -> 
             said = problem("FIELD_CUSTOM_VALIDATION_EXCEPTION", literal(rule.message), literal(rule.field or ""))
             ids = _violating(task.store, task.obj, rule)
             cursor.execute(f"UPDATE saving_rows SET problem = {said} WHERE problem IS NULL AND id IN ({ids})")
-    for rule in rules:
-        if isinstance(rule, DuplicateRule):
-            cursor.execute(_duplicates(task, rule))
+    declared = [rule for rule in rules if isinstance(rule, DuplicateRule)]
+    if declared:
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE {_DOUBLES} (record BIGINT, rule VARCHAR, id VARCHAR)")
+    for rule in declared:
+        cursor.execute(_doubles(task, rule))
+        said = problem(DUPLICATE, literal(rule.message))
+        found = f"SELECT record FROM {_DOUBLES} WHERE rule = {literal(rule.name)}"
+        cursor.execute(f"UPDATE saving_rows SET problem = {said} WHERE record IN ({found})")
+
+
+@dataclass(frozen=True, slots=True)
+class Doubles:
+    """The rule that found a row to be a double, and the ids of the stored rows that it doubles."""
+
+    rule: DuplicateRule
+    ids: tuple[str, ...]
+
+    def result(self, base: str) -> dict[str, object]:
+        """``duplicateResult`` (rest.md 12: the names are those of the WSDL); ``base`` is ``/services/data/vNN.0``."""
+        name = self.rule.object
+        records = [
+            {
+                "additionalInformation": [],
+                "fieldDiffs": [],
+                "matchConfidence": 100.0,
+                "record": {"attributes": {"type": name, "url": f"{base}/sobjects/{name}/{one}"}, "Id": one},
+            }
+            for one in self.ids
+        ]
+        match = {
+            "entityType": name,
+            "errors": [],
+            "matchEngine": "ExactMatchEngine",
+            "matchRecords": records,
+            "rule": self.rule.name,
+            "size": len(records),
+            "success": True,
+        }
+        return {
+            "duplicateResult": {
+                "allowSave": False,
+                "duplicateRule": self.rule.name,
+                "duplicateRuleEntityType": name,
+                "errorMessage": self.rule.message,
+                "matchResults": [match],
+            }
+        }
+
+
+def doubles(store: Store, obj: ObjectDef, cursor: duckdb.DuckDBPyConnection) -> dict[int, Doubles]:
+    """What the last save on this cursor, of which rows were refused as DUPLICATE, found; by record."""
+    rules = {rule.name: rule for rule in store.rules.of(obj.name) if isinstance(rule, DuplicateRule)}
+    rows = cursor.execute(
+        f"SELECT record, first(rule), list(id ORDER BY id) FILTER (id IS NOT NULL) FROM {_DOUBLES} GROUP BY record"
+    ).fetchall()
+    return {record: Doubles(rules[rule], tuple(ids or ())) for record, rule, ids in rows}
 
 
 def _violating(store: Store, obj: ObjectDef, rule: ValidationRule) -> str:
@@ -75,25 +132,24 @@ def _violating(store: Store, obj: ObjectDef, rule: ValidationRule) -> str:
     return ids.replace(f"FROM {store.table(obj)} ", f"FROM {_AFTER} ", 1)
 
 
-def _duplicates(task: Task, rule: DuplicateRule) -> str:
-    """SQL that marks rows with a double; empty values match nothing (a guess), of equal new rows the first is good."""
+def _doubles(task: Task, rule: DuplicateRule) -> str:
+    """SQL that notes rows with a double; empty values match nothing (a guess), of equal new rows the first is good."""
     obj = task.obj
     keys = [lookups.key_column(field) for name in rule.fields if (field := obj.field(name)) is not None]
     names = [f"k{at}" for at in range(len(keys))]
     chosen = ", ".join(f"{key} AS {name}" for key, name in zip(keys, names, strict=True))
     filled = " AND ".join(f"{key} IS NOT NULL" for key in keys)
-    said = problem("DUPLICATES_DETECTED", literal(rule.message))
+    same = ", ".join(names)
     return f"""
-        WITH coming AS MATERIALIZED (
+        INSERT INTO {_DOUBLES} WITH coming AS MATERIALIZED (
             SELECT w.record, a."Id" AS id, {chosen} FROM {_AFTER} a JOIN saving_rows w ON w.id = a."Id"
             WHERE w.problem IS NULL AND {filled}
         ), held AS (
             SELECT "Id" AS id, {chosen} FROM {task.table}
             WHERE NOT {lookups.deleted(obj)} AND {filled} AND "Id" NOT IN (SELECT id FROM coming)
-        ), doubles AS (
-            SELECT record FROM coming SEMI JOIN held USING ({", ".join(names)})
-            UNION SELECT record FROM coming
-            QUALIFY row_number() OVER (PARTITION BY {", ".join(names)} ORDER BY record) > 1
+        ), repeated AS (
+            SELECT record FROM coming QUALIFY row_number() OVER (PARTITION BY {same} ORDER BY record) > 1
         )
-        UPDATE saving_rows SET problem = {said} WHERE record IN (SELECT record FROM doubles)
+        SELECT coming.record, {literal(rule.name)}, held.id FROM coming JOIN held USING ({same})
+        UNION ALL SELECT record, {literal(rule.name)}, NULL FROM repeated
     """

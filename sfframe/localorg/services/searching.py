@@ -18,6 +18,7 @@ from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.problems import literal
 from sfframe.localorg.services.query import QueryService
+from sfframe.localorg.services.recent import recently_viewed
 from sfframe.localorg.services.soql_names import unknown_object
 from sfframe.localorg.store.store import Store, quoted
 from sfframe.soql import Logic, Membership, Path, Source, Value, parse, to_text
@@ -81,21 +82,8 @@ class Search:
 
     def recent(self, version: str, limit: int = _MAX_RECENT) -> list[Any]:
         """``GET /recent``: what was viewed last (by FOR VIEW, or as mirrored rows tell), the latest first."""
-        looked = [
-            f'SELECT {literal(obj.name)} AS kind, "Id" AS id, {quoted(name.name)} AS title, "LastViewedDate" AS at_ '
-            f'FROM {self._store.table(obj)} WHERE "LastViewedDate" IS NOT NULL'
-            for obj in self._store.catalogue.objects.values()
-            if obj.field("LastViewedDate") and (name := _name_field(obj)) is not None
-        ]
-        with self._store.cursor() as cursor:
-            order = f" ORDER BY at_ DESC, id LIMIT {max(0, min(limit, _MAX_RECENT))}"
-            rows = cursor.execute(f"SELECT kind, id, title FROM ({' UNION ALL '.join(looked)}){order}").fetchall()
-        answer = []
-        for kind, id_, title in rows:
-            name = _name_field(self._store.catalogue.objects[kind.casefold()])
-            attributes = {"type": kind, "url": f"/services/data/{version}/sobjects/{kind}/{id_}"}
-            answer.append({"attributes": attributes, "Id": id_, name.name if name else "Name": title})
-        return answer
+        every = self._store.catalogue.objects.values()
+        return recently_viewed(self._store, every, f"/services/data/{version}", max(0, min(limit, _MAX_RECENT)))
 
     def _everything(self) -> list[Wanted]:
         return [Wanted(obj.name) for obj in self._store.catalogue.objects.values() if obj.searchable and obj.queryable]
@@ -180,10 +168,6 @@ def _searched(obj: ObjectDef, group: str) -> list[FieldDef]:
     if group in {"EMAIL", "PHONE"}:
         return [field for field in texts if field.type == group.lower()]
     return texts
-
-
-def _name_field(obj: ObjectDef) -> FieldDef | None:
-    return next((field for field in obj if field.name_field), None)
 
 
 def _malformed(words: str) -> ServiceError:

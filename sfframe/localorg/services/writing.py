@@ -47,6 +47,7 @@ def insert_rows(
         f"SELECT {', '.join(given.values())} FROM {source}"
     )
     cursor.execute(store.parsed(cursor, sql), values)
+    store.written.add(obj.name)
 
 
 def update_rows(task: Task, cursor: duckdb.DuckDBPyConnection, *, into: str | None = None) -> None:

@@ -88,6 +88,7 @@ class Store:
         self.writing = WritingLock(self)
         self.shown_edition = -1  # of the catalogue, in the tables that show it to SOQL (services/definitions.py)
         self.scratch = Path(tempfile.mkdtemp(prefix="sfframe-org-"))
+        self.written: set[str] = set()  # objects that rows were inserted into since the store was opened
         self._parsed: OrderedDict[str, duckdb.Statement] = OrderedDict()
         self._tidy = weakref.finalize(self, shutil.rmtree, self.scratch, ignore_errors=True)
         try:
@@ -157,6 +158,12 @@ class Store:
     def table(self, obj: ObjectDef) -> str:
         """The object's table as it is written in SQL."""
         return f"data.{quoted(obj.name)}"
+
+    def filled_tables(self, cursor: duckdb.DuckDBPyConnection) -> set[str]:
+        """The objects that have rows, or had some; a look at all tables would take longer than most saves."""
+        # DuckDB's count has no rows of an open transaction; those are ``written``.
+        sql = "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'data' AND estimated_size > 0"
+        return self.written | {name for (name,) in cursor.execute(sql).fetchall()}
 
     def now(self) -> dt.datetime:
         """The org's clock: naive UTC, whole seconds, as Salesforce's system fields show it."""

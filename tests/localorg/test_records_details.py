@@ -1,0 +1,150 @@
+"""What REST answers about single records beyond their fields: doubles, layouts, recent items, parents that went."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sfframe.localorg.services import rules
+from sfframe.localorg.store.rules import DuplicateRule
+from tests.localorg.record_org import BASE, RecordOrg, org
+
+__all__ = ["org"]
+
+MASTER = "012000000000000AAA"
+
+
+def test_an_unknown_field_is_told_before_an_id_that_is_of_no_record(org: RecordOrg) -> None:
+    words = "No such column 'Color__c' on sobject of type Movie__c"
+    refused = (400, [{"message": words, "errorCode": "INVALID_FIELD"}])
+    assert org.call("PATCH", "/sobjects/Movie__c/a00B000000FSjVUIB1", {"Color__c": "Red"}) == refused
+    status, told = org.call("PATCH", "/sobjects/Movie__c/a00B000000FSjVUIB1", {"Name": "Red"})
+    assert (status, told[0]["errorCode"]) == (400, "MALFORMED_ID")
+    status, told = org.call("PATCH", "/sobjects/Movie__c/nothing", {"Color__c": "Red"})
+    assert (status, told[0]["errorCode"]) == (404, "NOT_FOUND")
+
+
+def test_a_refused_double_names_the_rule_and_the_records_that_it_doubles(org: RecordOrg) -> None:
+    rules.declare(org.store, DuplicateRule("Account", "Names", ("Name",), "There is one"))
+    there = org.made("Account", Name="Acme")
+    status, told = org.call("POST", "/sobjects/Account", {"Name": "ACME"})
+    record = {"attributes": {"type": "Account", "url": f"{BASE}/sobjects/Account/{there}"}, "Id": there}
+    match = {"additionalInformation": [], "fieldDiffs": [], "matchConfidence": 100.0, "record": record}
+    assert (status, told) == (
+        400,
+        [
+            {
+                "duplicateResult": {
+                    "allowSave": False,
+                    "duplicateRule": "Names",
+                    "duplicateRuleEntityType": "Account",
+                    "errorMessage": "There is one",
+                    "matchResults": [
+                        {
+                            "entityType": "Account",
+                            "errors": [],
+                            "matchEngine": "ExactMatchEngine",
+                            "matchRecords": [match],
+                            "rule": "Names",
+                            "size": 1,
+                            "success": True,
+                        }
+                    ],
+                },
+                "message": "There is one",
+                "errorCode": "DUPLICATES_DETECTED",
+                "fields": [],
+            }
+        ],
+    )
+    assert next(iter(told[0])) == "duplicateResult"
+    records = [{"attributes": {"type": "Account"}, "Name": name} for name in ("acme", "New", "new")]
+    _, rows = org.call("POST", "/composite/sobjects", {"records": records})
+    assert [row["success"] for row in rows] == [False, True, False]
+
+
+def test_records_that_were_viewed_are_the_recent_items_of_their_object(org: RecordOrg) -> None:
+    first, second, third = (org.made("Account", Name=name) for name in "abc")
+    org.made("Contact", LastName="d")
+    for one in (first, second, third):
+        org.call("GET", "/query", params={"q": f"SELECT Id FROM Account WHERE Id = '{one}' FOR VIEW"})
+    org.call("DELETE", f"/sobjects/Account/{third}")
+    _, answer = org.call("GET", "/sobjects/Account")
+    assert {one["Id"]: one["Name"] for one in answer["recentItems"]} == {first: "a", second: "b"}
+    assert list(answer["recentItems"][0]) == ["attributes", "Id", "Name"]
+    assert org.call("GET", "/sobjects/Contact")[1]["recentItems"] == []
+
+
+def test_layouts_exist_for_every_record_type_and_for_no_other_id(org: RecordOrg) -> None:
+    info = {"name": "Partner", "developerName": "Partner", "recordTypeId": "012000000000001AAA", "active": True}
+    org.store.deploy([{"name": "Account", "fields": [], "recordTypeInfos": [info]}])
+    _, layouts = org.call("GET", "/sobjects/Account/describe/layouts")
+    assert [one["recordTypeId"] for one in layouts["recordTypeMappings"]] == ["012000000000001AAA", MASTER]
+    assert list(layouts["recordTypeMappings"][0]) == sorted(layouts["recordTypeMappings"][0])
+    assert layouts["recordTypeSelectorRequired"] == [True]
+    for mapping in layouts["recordTypeMappings"]:
+        status, layout = org.call("GET", mapping["urls"]["layout"].removeprefix(BASE))
+        assert (status, layout["detailLayoutSections"], list(layout)) == (200, [], sorted(layout))
+    assert org.call("GET", "/sobjects/Account/describe/layouts/012000000000002AAA")[0] == 404
+    assert org.call("GET", "/sobjects/Account/describe/layouts/nothing")[0] == 404
+    _, compact = org.call("GET", "/sobjects/Account/describe/compactLayouts")
+    named = [one["recordTypeName"] for one in compact["recordTypeCompactLayoutMappings"]]
+    assert named == ["Partner", "Master"]
+
+
+def test_no_path_is_answered_by_a_redirect(org: RecordOrg) -> None:
+    for path in ("/sobjects/Account//", "/query///", "/nothing//"):
+        answer = org.get(f"{BASE}{path}")
+        assert answer.status_code == 404
+        assert [one["errorCode"] for one in answer.json()] == ["NOT_FOUND"]
+
+
+def test_lookups_to_a_deleted_parent_are_cleared(org: RecordOrg) -> None:
+    studio, other = org.made("Account", Name="gone"), org.made("Account", Name="kept")
+    cleared = org.made("Movie__c", Name="m", Studio__c=studio)
+    kept = org.made("Movie__c", Name="n", Studio__c=other)
+    binned = org.made("Movie__c", Name="o", Studio__c=studio)
+    org.call("DELETE", f"/sobjects/Movie__c/{binned}")
+    assert org.call("DELETE", f"/sobjects/Account/{studio}")[0] == 204
+    rows = dict(org.rows('SELECT "Id", "Studio__c" FROM data."Movie__c"'))
+    assert rows == {cleared: None, kept: other, binned: studio}
+
+
+def test_lookups_are_cleared_in_the_transaction_that_made_them(org: RecordOrg) -> None:
+    def step(method: str, url: str, reference: str, body: object = None) -> dict[str, object]:
+        return {"method": method, "url": f"{BASE}{url}", "referenceId": reference, "body": body}
+
+    steps = [
+        step("POST", "/sobjects/Account", "studio", {"Name": "a"}),
+        step("POST", "/sobjects/Movie__c", "movie", {"Name": "m", "Studio__c": "@{studio.id}"}),
+        step("DELETE", "/sobjects/Account/@{studio.id}", "gone"),
+    ]
+    _, answer = org.call("POST", "/composite", {"allOrNone": True, "compositeRequest": steps})
+    assert [one["httpStatusCode"] for one in answer["compositeResponse"]] == [201, 201, 204]
+    assert org.rows('SELECT "Name", "Studio__c" FROM data."Movie__c"') == [("m", None)]
+
+
+def test_a_custom_lookup_that_must_be_filled_protects_its_parent(org: RecordOrg) -> None:
+    needed = {"name": "Parent__c", "type": "reference", "referenceTo": ["Account"], "nillable": False}
+    org.store.deploy([{"name": "Child__c", "label": "Child", "labelPlural": "Children", "fields": [needed]}])
+    parent = org.made("Account", Name="a")
+    child = org.made("Child__c", Name="c", Parent__c=parent)
+    status, told = org.call("DELETE", f"/sobjects/Account/{parent}")
+    assert (status, told[0]["errorCode"]) == (400, "DELETE_FAILED")
+    org.call("DELETE", f"/sobjects/Child__c/{child}")
+    assert org.call("DELETE", f"/sobjects/Account/{parent}")[0] == 204
+
+
+def test_spans_of_changes_begin_and_end_with_whole_minutes_that_count_in(org: RecordOrg) -> None:
+    day = org.store.now().replace(hour=0, minute=0, second=0) - dt.timedelta(days=2)
+    ids = {}
+    for seconds in (59, 60, 119, 120, 121):
+        ids[seconds] = org.made("Account", Name=str(seconds))
+        moment = day + dt.timedelta(seconds=seconds)
+        org.rows(f"""UPDATE data."Account" SET "SystemModstamp" = '{moment}' WHERE "Id" = '{ids[seconds]}'""")
+    span = {
+        "start": (day + dt.timedelta(seconds=75)).isoformat() + "Z",
+        "end": (day + dt.timedelta(seconds=179)).isoformat() + "Z",
+    }
+    _, answer = org.call("GET", "/sobjects/Account/updated", params=span)
+    assert answer["ids"] == [ids[60], ids[119], ids[120]]
+    assert answer["latestDateCovered"] == (day + dt.timedelta(seconds=120)).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
