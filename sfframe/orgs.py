@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 from sfframe import facts
 from sfframe.connection.login import AccessToken
 from sfframe.connection.org import Org
+from sfframe.connection.profile_file import named_profile
 from sfframe.connection.profiles import Profile, from_environment, is_loopback
 from sfframe.errors import UsageError
 from sfframe.state import home
 
 if TYPE_CHECKING:
     from sfframe.connection.describe_cache import DescribeCache
+    from sfframe.jobs.pacing import Pacing
     from sfframe.localorg import LocalOrg
 
     OrgLike = Org | LocalOrg | str
@@ -35,19 +37,22 @@ def connect(
     client_secret: str | None = None,
     api_version: str | None = None,
     timezone: str | None = None,
+    pacing: Pacing | None = None,
     fresh: bool = False,
 ) -> Org:
     """Connect to an org; nothing is sent before the first use.
 
     ``target`` is ``"local"`` (an embedded org in memory, one per process), ``"local:PATH.duckdb"`` (an embedded org in
-    a file), a ``LocalOrg``, an ``Org`` (given back as it is), or nothing: then ``instance_url`` decides, with
-    ``access_token`` (a session that another tool opened) or with ``client_id`` and ``client_secret`` (OAuth client
-    credentials). Without any of them the environment is read: SFFRAME_ORG, or SF_INSTANCE_URL with SF_ACCESS_TOKEN or
-    with SF_CLIENT_ID and SF_CLIENT_SECRET (SALESFORCE_* is read too).
+    a file), the name of a profile, a ``LocalOrg``, an ``Org`` (given back as it is), or nothing: then ``instance_url``
+    decides, with ``access_token`` (a session that another tool opened) or with ``client_id`` and ``client_secret``
+    (OAuth client credentials). Without any of them the environment is read: SFFRAME_ORG, or SF_INSTANCE_URL with
+    SF_ACCESS_TOKEN or with SF_CLIENT_ID and SF_CLIENT_SECRET (SALESFORCE_* is read too).
 
-    ``instance_url`` may be a bare host. ``timezone`` (such as "Europe/Berlin") says what a datetime without zone means
-    in every call on this org. A name gives the same Org each time in one process (one login); ``fresh=True`` gives a
-    new one, and so does any other option.
+    A profile is a table of the file ``profiles.toml`` in the user's configuration directory (SFFRAME_PROFILES names
+    another): ``instance_url`` with ``client_id`` and ``client_secret`` (or ``client_secret_env``, the variable that has
+    it), ``timezone``, ``api_version``. ``instance_url`` may be a bare host. ``timezone`` (such as "Europe/Berlin") says
+    what a datetime without zone means in every call on this org, ``pacing`` how its jobs are polled. A name gives the
+    same Org each time in one process (one login); ``fresh=True`` gives a new one, and so does any other option.
 
     Raises UsageError for a target that is no org and AuthenticationError, on first use, when the org refuses the login.
 
@@ -63,24 +68,28 @@ def connect(
         if target is not None:
             raise UsageError("Both a target and instance_url were given", remedy="Give one of them: each names an org.")
         version = api_version or facts.API_VERSION
-        return _remote(
-            Profile(instance_url, access_token or "", client_id or "", client_secret or "", version, timezone)
-        )
+        given = Profile(instance_url, access_token or "", client_id or "", client_secret or "", version, timezone)
+        return _paced(_remote(given), pacing)
     if any(login):
         raise UsageError(
             "A token or client credentials were given, but not for which org",
             remedy='Add instance_url="https://yourdomain.my.salesforce.com".',
         )
     if target is not None and not isinstance(target, str):
-        return _of_local_org(target, api_version=api_version, timezone=timezone)
+        return _paced(_of_local_org(target, api_version=api_version, timezone=timezone), pacing)
     name = os.environ.get("SFFRAME_ORG", "") if target is None else target
-    if fresh or api_version or timezone:
-        return _by_name(name, api_version=api_version, timezone=timezone)
+    if fresh or api_version or timezone or pacing:
+        return _paced(_by_name(name, api_version=api_version, timezone=timezone), pacing)
     with _starting:
         known = _shared.get(name)
         if known is None or known.closed:
             known = _shared[name] = _by_name(name, api_version=None, timezone=None)
         return known
+
+
+def _paced(org: Org, pacing: Pacing | None) -> Org:
+    org.pacing = pacing
+    return org
 
 
 def local_org_type() -> type[LocalOrg]:
@@ -160,12 +169,7 @@ def _by_name(name: str, *, api_version: str | None, timezone: str | None) -> Org
     if kind == "local":
         started = open_local(Path(path).expanduser() if path else None)
         return _of_local_org(started, api_version=api_version, timezone=timezone, owned=True)
-    if name:
-        raise UsageError(
-            f"There is no org called {name!r}",
-            remedy='Use "local", "local:PATH.duckdb", or connect(instance_url=..., client_id=..., client_secret=...).',
-        )
-    found = from_environment(os.environ)
+    found = named_profile(name, os.environ) if name else from_environment(os.environ)
     return _remote(found, api_version=api_version, timezone=timezone)
 
 
