@@ -102,7 +102,8 @@ def scan_sobject(
     described = connection.describe(sobject)
     own = [field.name for field in described if field.type not in _NOT_BY_DEFAULT]
     known = {name.casefold() for name in own}
-    added = [name for name in columns if name.casefold() not in known]
+    named = [columns] if isinstance(columns, str) else columns
+    added = [name for name in named if name.casefold() not in known]
     select = tuple(Selected(Path(tuple(name.split(".")))) for name in (*own, *added))
     query = Query(select, soql.Source(described.name))
     return _Source(connection, query, limit, include_deleted, options).lazy()

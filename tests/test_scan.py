@@ -81,6 +81,14 @@ def test_a_scan_has_the_columns_and_types_of_read_soql(place):
     assert_frame_equal(place.account_rows, read, check_row_order=False)
 
 
+def test_one_more_column_may_be_named_by_itself_and_an_own_one_again(place):
+    scan = sf.scan_sobject("Contact", columns="Account.Name", org=place.org)
+    assert scan.select("Account.Name").head(1).collect().columns == ["Account.Name"]
+    again = sf.scan_sobject("Contact", columns=["lastname", "MailingAddress"], org=place.org)
+    assert again.collect_schema().names()[-1] == "MailingAddress"
+    assert again.collect_schema().names().count("LastName") == 1
+
+
 @both_engines
 def test_polars_does_with_a_scan_what_it_does_with_the_frame(place, engine: Engine):
     def work(accounts: pl.LazyFrame, contacts: pl.LazyFrame) -> list[pl.LazyFrame]:
