@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sfframe.blobs import read_blobs
 from sfframe.connection.org import Org
 from sfframe.errors import (
     ApiError,
@@ -106,6 +107,7 @@ __all__ = [
     "history",
     "list_jobs",
     "partition_soql",
+    "read_blobs",
     "read_soql",
     "resume",
     "retry",
