@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from sfframe.connection.org import Org
-    from sfframe.frames.sink import Saved
+    from sfframe.frames.saved import Saved
     from sfframe.orgs import OrgLike
 
 # Small row groups cost time and memory (measured.md 2), wide rows cost memory.
@@ -56,7 +56,8 @@ def export_soql(
     ...     saved.scan().collect().columns
     ['Id', 'Name']
     """
-    from sfframe.frames.sink import sink, writeable
+    from sfframe.frames.saved import writeable
+    from sfframe.frames.sink import sink
 
     target = Path(path)
     writeable(target)

@@ -6,15 +6,16 @@ import html
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Generic, Self, TypeVar, cast
-
-import polars as pl
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar, cast
 
 from sfframe import facts
 from sfframe.errors import RowsFailed, advice_for
-from sfframe.frames.sink import Saved, sink, text_of, writeable
+from sfframe.frames.saved import Saved, writeable
 
-__all__ = ["Cost", "LoadResult", "Saved", "Target", "save_frame", "text_of", "writeable"]
+__all__ = ["Cost", "LoadResult", "Saved", "Target", "save_frame", "writeable"]
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Frame = TypeVar("Frame")  # the kind of frame that the caller gave: polars, pandas, pyarrow, a list of dicts
 
@@ -83,7 +84,7 @@ class Cost:
 
 
 # A polars frame, and which of the caller's rows it has (None: all of them) -> the caller's kind.
-GiveBack = Callable[[pl.DataFrame, pl.Series | None], object]
+GiveBack = Callable[["pl.DataFrame", "pl.Series | None"], object]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -108,11 +109,11 @@ class LoadResult(Generic[Frame]):
     @property
     def answers(self) -> pl.DataFrame:
         """All rows as a polars frame."""
-        return self.stored if isinstance(self.stored, pl.DataFrame) else self.stored.scan().collect()
+        return self.stored.scan().collect() if isinstance(self.stored, Saved) else self.stored
 
     def scan(self) -> pl.LazyFrame:
         """All rows, lazily."""
-        return self.stored.lazy() if isinstance(self.stored, pl.DataFrame) else self.stored.scan()
+        return self.stored.scan() if isinstance(self.stored, Saved) else self.stored.lazy()
 
     @property
     def height(self) -> int:
@@ -150,7 +151,9 @@ class LoadResult(Generic[Frame]):
         return self._only("unknown")
 
     def _only(self, *statuses: str) -> Frame:
-        if not isinstance(self.stored, pl.DataFrame):
+        if isinstance(self.stored, Saved):
+            import polars as pl
+
             return self._given(self.scan().filter(pl.col("sf__Status").is_in(statuses)).collect(), None)
         kept = self.stored["sf__Status"].is_in(statuses)
         return self._given(self.stored.filter(kept), kept.arg_true())
@@ -189,6 +192,8 @@ class LoadResult(Generic[Frame]):
         duplicate, permission, lock, limit, server, automation, other), ``again`` (may the same rows succeed when they
         are simply sent again?) and ``advice``. Empty when every row succeeded.
         """
+        import polars as pl
+
         troubled = (
             self.scan()
             .select(pl.col("^sf__.*$"))
@@ -268,6 +273,8 @@ def _size(count: int) -> str:
 
 def save_frame(frame: pl.DataFrame, path: Path) -> Path:
     """Write ``frame`` to ``path`` by its ending: a temporary file beside it, renamed once it is whole."""
+    from sfframe.frames.sink import sink
+
     with sink(path) as saving:
         saving.write(frame)
     return path

@@ -13,7 +13,6 @@ from sfframe.errors import UsageError
 from sfframe.export import export_soql
 from sfframe.read import read_soql
 from sfframe.read_options import Api, ReadOptions
-from sfframe.results import text_of
 
 
 def query(
@@ -51,6 +50,8 @@ def query(
             raise UsageError("Only a file can be gone on with", remedy="Name it with --output.")
         with orgs.connect(org) as connection:
             frame = read_soql(soql, org=connection, include_deleted=include_deleted, options=options)
+        from sfframe.frames.sink import text_of
+
         sys.stdout.write(text_of(frame))
         return 0
     with orgs.connect(org) as connection:
