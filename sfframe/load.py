@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sfframe.frames.checking import Checker
     from sfframe.frames.feed import Cut, Feed
     from sfframe.frames.kept import Rows
-    from sfframe.frames.sink import Saved
+    from sfframe.frames.saved import Saved
     from sfframe.jobs.events import JobEvent, Listener
     from sfframe.jobs.pacing import Pacing
     from sfframe.spool import Answers, Part
