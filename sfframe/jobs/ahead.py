@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from sfframe.errors import Cancelled
 
@@ -27,17 +29,17 @@ def run_ahead(
     for its result any more: after an error, a cancel, or when this iterator is closed. Errors of a piece are raised in
     its turn, ``Cancelled`` when ``cancel`` is set.
     """
-    stop = threading.Event()
-    under_way: deque[tuple[Future[T], threading.Thread]] = deque()
+    lanes: _Lanes[T] = _Lanes(max(ahead, 1))
+    under_way: deque[Future[T]] = deque()
     pieces = iter(work)
     grace = _GRACE
     try:
         while True:
-            while len(under_way) < max(ahead, 1) and (piece := next(pieces, None)) is not None:
-                under_way.append(_begun(piece, stop))
+            while len(under_way) < lanes.most and (piece := next(pieces, None)) is not None:
+                under_way.append(lanes.begin(piece))
             if not under_way:
                 return
-            result = awaited(under_way[0][0], cancel)
+            result = awaited(under_way[0], cancel)
             under_way.popleft()
             yield result
             del result  # may be large, and the next one is waited for
@@ -45,10 +47,7 @@ def run_ahead(
         grace = _GRACE if isinstance(problem, Cancelled) else _PATIENCE
         raise
     finally:
-        stop.set()
-        until = time.monotonic() + grace
-        for _, thread in under_way:
-            thread.join(max(until - time.monotonic(), 0.0))
+        lanes.end(grace)
 
 
 def awaited(future: Future[T], cancel: threading.Event | None) -> T:
@@ -63,16 +62,44 @@ def awaited(future: Future[T], cancel: threading.Event | None) -> T:
             raise Cancelled("cancelled", remedy="What was begun in the org is kept there; read it again by its job id.")
 
 
-def _begun(piece: Callable[[threading.Event], T], stop: threading.Event) -> tuple[Future[T], threading.Thread]:
-    future: Future[T] = Future()
+@dataclass(slots=True)
+class _Lanes(Generic[T]):
+    """Threads that each take one piece after the other; a thread of its own for each would keep memory of its own."""
 
-    def run() -> None:
-        try:
-            future.set_result(piece(stop))
-        except BaseException as problem:  # noqa: BLE001 - raised again by the caller's thread
-            future.set_exception(problem)
+    most: int
+    stop: threading.Event = field(default_factory=threading.Event)
+    threads: list[threading.Thread] = field(default_factory=list)
+    waiting: queue.SimpleQueue[tuple[Future[T], Callable[[threading.Event], T]] | None] = field(
+        default_factory=queue.SimpleQueue
+    )
 
-    # A daemon: a piece that hangs in the network must not keep the process alive after Ctrl-C.
-    thread = threading.Thread(target=run, name="sfframe-ahead", daemon=True)
-    thread.start()
-    return future, thread
+    def begin(self, piece: Callable[[threading.Event], T]) -> Future[T]:
+        """Hands a piece to a free lane; the caller takes care that there is one."""
+        future: Future[T] = Future()
+        self.waiting.put((future, piece))
+        if len(self.threads) < self.most:
+            # Daemons: a piece that hangs in the network must not keep the process alive after Ctrl-C.
+            self.threads.append(threading.Thread(target=self._lane, name="sfframe-ahead", daemon=True))
+            self.threads[-1].start()
+        return future
+
+    def end(self, grace: float) -> None:
+        """Tells the pieces to stop, and waits for them, but no longer than ``grace`` seconds."""
+        self.stop.set()
+        until = time.monotonic() + grace
+        for _ in self.threads:
+            self.waiting.put(None)
+        for thread in self.threads:
+            thread.join(max(until - time.monotonic(), 0.0))
+
+    def _lane(self) -> None:
+        while (taken := self.waiting.get()) is not None:
+            _run(*taken, self.stop)
+            del taken  # may hold a large result, and the next piece is waited for
+
+
+def _run(future: Future[T], piece: Callable[[threading.Event], T], stop: threading.Event) -> None:
+    try:
+        future.set_result(piece(stop))
+    except BaseException as problem:  # noqa: BLE001 - raised again by the caller's thread
+        future.set_exception(problem)
