@@ -232,6 +232,9 @@ def _half_up(numbers: pl.Series, scale: int) -> pl.Series:
         # The division multiplies by a reciprocal and may miss the float that is nearest; the second round finds it.
         near = (moved.round_sig_figs(SIGNIFICANT).round(0, mode="half_away_from_zero") / power).round(scale)
         frame = frame.select(pl.when(moved.abs() < 10.0**SIGNIFICANT).then(near).otherwise(value).alias(numbers.name))
+    rounded_numbers = frame.to_series()
+    if not (rounded_numbers == 0).any():
+        return rounded_numbers
     return frame.select(pl.when(value == 0).then(0.0).otherwise(value).alias(numbers.name)).to_series()
 
 

@@ -66,7 +66,9 @@ def cast_column(column: SentColumn, source: pl.Series, *, timezone: str | None, 
     if dtype == pl.String or isinstance(dtype, (pl.Categorical, pl.Enum)):
         text = values.cast(pl.String)
         empty = ["", NULL_MARK] if from_csv else [""]
-        return _from_text(column, pl.when(~text.is_in(empty)).then(text), timezone)
+        if dtype != pl.String or any((source == one).any() for one in empty):  # else the caller's own column will do
+            text = pl.when(~text.is_in(empty)).then(text)
+        return _from_text(column, text, timezone)
     match rule.kind:
         case "int":
             return _whole(column, values, dtype)

@@ -259,19 +259,24 @@ def _value_failures(
     *,
     from_csv: bool,
 ) -> list[pl.DataFrame]:
-    """What pandera finds in the typed frame. It must be collected: a lazy frame would pass unchecked."""
+    """What pandera finds in the columns that break a rule. They must be collected: a lazy frame would pass unchecked."""
+    if not frame.height:
+        return []
+    rules = {}
+    for one in sent:
+        own = rules_for(one.field, one.header, prefixes=prefixes)
+        marked = rule_for(one.field.type).dtype == pl.String and not from_csv
+        rules[one.header] = (*own, null_mark_rule(one)) if marked else own
+    suspects = _with_broken(typed, rules)
+    if not suspects:
+        return []
     import pandera.polars as pa
     from pandera.errors import SchemaErrors
 
-    if not frame.height:
-        return []
     columns, messages, names = {}, {}, {}
-    for one in sent:
-        rules = rules_for(one.field, one.header, prefixes=prefixes)
-        if rule_for(one.field.type).dtype == pl.String and not from_csv:
-            rules = (*rules, null_mark_rule(one))
-        columns[one.header] = _pandera_column(one.field, rules, dtype=typed.schema[one.header])
-        messages.update({(one.header, rule.name): rule.message for rule in rules})
+    for one in (one for one in sent if one.header in suspects):
+        columns[one.header] = _pandera_column(one.field, rules[one.header], dtype=typed.schema[one.header])
+        messages.update({(one.header, rule.name): rule.message for rule in rules[one.header]})
         names[one.header] = one.name
     try:
         pa.DataFrameSchema(columns).validate(typed, lazy=True)
@@ -288,6 +293,18 @@ def _value_failures(
         values = as_text(frame[names[str(header)]][rows])
         found.append(cell_failures(rows, names[str(header)], values, str(rule), messages[str(header), str(rule)]))
     return found
+
+
+def _with_broken(typed: pl.DataFrame, rules: Mapping[str, Sequence[Rule]]) -> set[str]:
+    """The columns with a value that breaks a rule: all rules in one pass, a third of what pandera takes one by one."""
+    asked = [(header, rule) for header, own in rules.items() for rule in own]
+    if not asked:
+        return set()
+    try:
+        holds = typed.select(rule.holds.all().alias(str(place)) for place, (_, rule) in enumerate(asked)).row(0)
+    except pl.exceptions.PolarsError:
+        return set(rules)  # pandera says which rule it is
+    return {header for (header, _), every in zip(asked, holds, strict=True) if not every}
 
 
 def _large_records(frame: pl.DataFrame, typed: pl.DataFrame) -> list[pl.DataFrame]:

@@ -20,10 +20,12 @@ def pair_rows(left: pl.DataFrame, right: pl.DataFrame, *, hash_bits: int = HASH_
         return pl.DataFrame(schema=PAIRS)
     left, right = left.rechunk(), right.rechunk()  # taking rows out of many chunks is four times as slow
     one, other = _numbered(left, "left", hash_bits), _numbered(right, "right", hash_bits)
-    pairs = one.join(other, on="key").sort("left")
-    lies = pairs.filter(~_equal(left, right, pairs))
-    if lies.height:
-        suspects = (pl.col("key") // COPIES).is_in((lies["key"] // COPIES).unique().implode())
+    found = one.join(other, on="key", how="left", maintain_order="left")
+    pairs = found.filter(pl.col("right").is_not_null()) if found["right"].null_count() else found
+    same = _equal(left, right, pairs)
+    if not same.all():
+        lying = (pairs.filter(~same)["key"] // COPIES).unique().implode()
+        suspects = (pl.col("key") // COPIES).is_in(lying)
         lefts, rights = one.filter(suspects)["left"], other.filter(suspects)["right"]
         exact = _pair_cells(left[lefts], right[rights])
         again = pl.DataFrame({"left": lefts[exact["left"]], "right": rights[exact["right"]]})
@@ -34,20 +36,23 @@ def pair_rows(left: pl.DataFrame, right: pl.DataFrame, *, hash_bits: int = HASH_
 def _numbered(frame: pl.DataFrame, name: str, hash_bits: int) -> pl.DataFrame:
     """The row number under ``name``, and a ``key`` that no two rows share: hash, and how many such were before."""
     hashes = frame.hash_rows(seed=0) & ((1 << hash_bits) - 1)
-    numbered = pl.DataFrame({"key": hashes}).with_row_index(name)
-    copy = pl.lit(0, pl.UInt64)
+    keys = hashes * COPIES
     if hashes.n_unique() < frame.height:
-        numbered = numbered.sort("key", maintain_order=True)
-        place = pl.int_range(pl.len(), dtype=pl.UInt64)
-        copy = place - pl.when(pl.col("key").ne_missing(pl.col("key").shift())).then(place).forward_fill()
-    return numbered.with_columns(key=pl.col("key") * pl.lit(COPIES, pl.UInt64) + copy)
+        rows = hashes.is_duplicated().arg_true()
+        copies = (
+            keys.gather(rows)
+            .to_frame("key")
+            .select(pl.col("key") + pl.int_range(pl.len(), dtype=pl.UInt64).over("key"))
+        )
+        keys = keys.scatter(rows, copies["key"])
+    return pl.DataFrame({"key": keys}).with_row_index(name)
 
 
 def _equal(left: pl.DataFrame, right: pl.DataFrame, pairs: pl.DataFrame) -> pl.Series:
     """Whether all cells of each pair are equal. The pairs are in the order of ``left``, which spares one half of it."""
     here = left if pairs.height == left.height else left[pairs["left"]]
-    there = pl.lit(pairs["right"])
-    same = [pl.lit(here[name]).eq_missing(pl.lit(right[name]).gather(there)) for name in left.columns]
+    there = right[pairs["right"]]
+    same = [here[name].eq_missing(there[name]) for name in left.columns]
     return pl.select(same=pl.all_horizontal(same)).to_series()
 
 
