@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sfframe.blobs import read_blobs
+from sfframe.changes import Changes, read_changes
 from sfframe.connection.org import Org
 from sfframe.errors import (
     ApiError,
@@ -44,6 +45,7 @@ from sfframe.results import LoadResult
 from sfframe.runs import history, resume, retry
 from sfframe.scan import explain, scan_sobject, scan_soql
 from sfframe.schema import ChildRelationship, Field, PicklistValue, RecordType, SObject
+from sfframe.watermarks import Watermark
 from sfframe.write import write_sobject
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ __all__ = [
     "Bulk1Batch",
     "Bulk1Job",
     "Cancelled",
+    "Changes",
     "ChildRelationship",
     "ConnectionFailed",
     "ContractError",
@@ -96,6 +99,7 @@ __all__ = [
     "SfframeError",
     "SoqlSyntaxError",
     "UsageError",
+    "Watermark",
     "__version__",
     "connect",
     "create_job",
@@ -108,6 +112,7 @@ __all__ = [
     "list_jobs",
     "partition_soql",
     "read_blobs",
+    "read_changes",
     "read_soql",
     "resume",
     "retry",
