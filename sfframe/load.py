@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 NEVER_SENT: Final = "These rows were never sent: the process that loaded them ended before it had read them all."
 DRY_RUN: Final = "A dry run: nothing was sent."
 ABORT_SECONDS: Final = 0.1  # that a cancelled load waits for the aborts of its open jobs; they go on without it
+NEVER_BEGUN: Final = timedelta(days=2)  # how long the folder of a run stays that the ledger does not know
 KEPT_BY_KEY: Final = timedelta(days=30)  # how long the answers of a load with a run_key stay, unless it says otherwise
 
 
@@ -62,12 +63,17 @@ def home() -> Path:
     return folder
 
 
+def _on_disk(_part: Part) -> None:
+    """No part is in memory any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A load whose parts are on disk, or come there while it is sent.
 
     ``parts`` gives them, each promised in the ledger before it is handed on; ``made`` are those that were cut before.
-    ``key`` is a unique field that every row of an insert fills. ``notes`` grow while parts are made. ``never_sent``
+    ``key`` is a unique field that every row of an insert fills. ``typed`` gives the cells of a part before they became
+    text, where they are in memory. ``notes`` grow while parts are made. ``never_sent``
     says why rows can be in no part.
     """
 
@@ -81,6 +87,7 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
     never_sent: str = ""
     made: tuple[Part, ...] = ()
+    typed: Callable[[Part], pl.DataFrame | None] = _on_disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +185,8 @@ def prepare(feed: Feed, org: Org, options: LoadOptions, *, lazily: bool, check: 
                     return reopen(earlier, org, finished=True)
                 _check_again(ledger, run, options)
                 ledger.begin(run, made)
-    return Prepared(run, feed.folder, job, checker.sent, feed.rows.height, parts, key, feed.notes, made=tuple(made))
+    sent, height = checker.sent, feed.rows.height
+    return Prepared(run, feed.folder, job, sent, height, parts, key, feed.notes, made=tuple(made), typed=feed.typed_of)
 
 
 def _known(parts: Sequence[Part]) -> Callable[[Ledger], Iterable[Part]]:
@@ -554,6 +562,7 @@ class _Joining:
                 operation=job.operation,
                 external_id_field=job.external_id_field,
                 delimiter=job.column_delimiter,
+                typed=prepared.typed(answers.part),
             )
             self.surplus += verdict.surplus.height
         if not self.spill:
@@ -609,14 +618,19 @@ def batches_of(carrier: Carrier, rows: int) -> int:
 
 
 def purge() -> None:
-    """Removes the files of runs that were kept for a time which is over."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    """Removes the files of runs that were kept for a time which is over, and what processes that died left behind."""
+    now = datetime.now(UTC)
     with Ledger.open(home()) as ledger:
-        runs = [run for run in ledger.runs() if run.finished]
-    for run in runs:
-        until = json.loads(run.settings or "{}").get("kept", "")
-        folder = home() / "runs" / run.run_id
-        if until and until < now and folder.is_dir():
+        runs = {run.run_id: run for run in ledger.runs()}
+    for folder in (home() / "runs").glob("*"):
+        run, over = runs.get(folder.name), False
+        if run is not None:
+            until = json.loads(run.settings or "{}").get("kept", "")
+            over = bool(run.finished) and until < now.isoformat(timespec="seconds")
+        else:  # its process died before it promised anything, or cuts rows at this moment, or clears it away
+            with contextlib.suppress(FileNotFoundError):
+                over = folder.stat().st_mtime < (now - NEVER_BEGUN).timestamp()
+        if over:
             shutil.rmtree(folder, ignore_errors=True)
 
 

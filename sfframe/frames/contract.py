@@ -259,7 +259,7 @@ def _value_failures(
     *,
     from_csv: bool,
 ) -> list[pl.DataFrame]:
-    """What pandera finds in the columns that break a rule. They must be collected: a lazy frame would pass unchecked."""
+    """What pandera finds in the columns that break a rule. ``typed`` is collected: a lazy one would pass unchecked."""
     if not frame.height:
         return []
     rules = {}

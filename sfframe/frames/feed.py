@@ -55,6 +55,7 @@ class Feed:
     _failures: list[pl.DataFrame] = field(default_factory=list)
     _first: Checked | None = None
     _breaks: list[int] = field(default_factory=list)
+    _typed: pl.DataFrame | None = None
 
     @property
     def failures(self) -> pl.DataFrame:
@@ -104,6 +105,10 @@ class Feed:
             self.size += part.bytes
             yield part
 
+    def typed_of(self, part: Part) -> pl.DataFrame | None:
+        """The cells of a part before they became text; None for a stream, whose rows are on disk only."""
+        return None if self._typed is None else self._typed[part.first_row : part.first_row + part.rows]
+
     def _texts(self, waiting: list[pl.Series]) -> Iterator[pl.DataFrame]:
         """The good rows as text, a piece at a time, so that only one piece is in memory twice."""
         for number, (first, frame) in enumerate(self.rows.slices()):
@@ -113,6 +118,8 @@ class Feed:
             if checked.failures.height:
                 self._failures.append(checked.failures)
                 write_frame(self.folder / f"failures-{number:05}.arrow", checked.failures)
+            if isinstance(self.rows, WholeRows):
+                self._typed = checked.typed
             self.good += checked.typed.height
             self.clears += _clears(checked)
             for start in range(0, checked.typed.height, PIECE_ROWS):

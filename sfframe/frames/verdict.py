@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from sfframe.codec.encode import encode
 from sfframe.codec.layout import SentColumn
 from sfframe.codec.outcomes import ANSWER_SCHEMA, read_cells, read_ordered, read_outcomes
+from sfframe.codec.outcomes_typed import ANSWERS, read_values, sent_values
 from sfframe.codec.types import ID, NUMBER, as_is, canonical, rule_for
 from sfframe.errors import IncompleteAnswer
 from sfframe.facts import RESULT_COLUMNS, Delimiter, Operation
 from sfframe.frames.keys import comparable
 from sfframe.frames.pairing import pair_rows
-from sfframe.spool import Answers
+from sfframe.spool import Answers, Part
 
 RESULT_SCHEMA = pl.Schema(
     {name: pl.Boolean() if name == "sf__Created" else pl.String() for name in RESULT_COLUMNS}  # architecture 1
@@ -46,8 +48,11 @@ def part_verdict(
     operation: Operation,
     external_id_field: str | None = None,
     delimiter: Delimiter = "COMMA",
+    typed: pl.DataFrame | None = None,
 ) -> PartVerdict:
     """Joins the answers for one part to its rows; ``rows`` says which of the caller's they are.
+
+    ``typed`` has the cells of the part as they were before ``encode``; without it the part is read back from its file.
 
     A row that has no answer is "unknown", never a success. ``sf__Match`` says how an answer found its row: "position"
     (Bulk 1.0 and collections answer in order), "id" (update, delete), "external_id" (upsert), "key" (an insert with a
@@ -58,7 +63,9 @@ def part_verdict(
     if answers.ordered is not None or answers.batch_id or not answers.job_id:
         told, surplus = _in_order(answers, operation, delimiter), pl.DataFrame(schema=ANSWER_SCHEMA)
     else:
-        told, surplus = _part(answers, sent, operation, external_id_field, delimiter)
+        told, surplus = _in_any_order(
+            _Sent(answers.part, tuple(sent), delimiter, typed), answers, operation, external_id_field
+        )
     return PartVerdict(
         told.select(rows.cast(pl.Int64).alias("row"), *RESULT_COLUMNS),
         surplus.with_columns(sf__Job=pl.lit(answers.job_id)),
@@ -81,34 +88,104 @@ def rejected(failures: pl.DataFrame) -> pl.DataFrame:
     return known.with_columns(pl.lit(None, RESULT_SCHEMA[name]).alias(name) for name in missing).select(*VERDICT_SCHEMA)
 
 
-def _part(
-    answers: Answers,
-    sent: Sequence[SentColumn],
-    operation: Operation,
-    external_id_field: str | None,
-    delimiter: Delimiter,
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The verdicts of one part in the order of its rows, and the answers that fit none of them."""
-    part = answers.part
-    cells = read_cells(part.path, delimiter=delimiter)
-    if cells.height != part.rows:
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """The rows of one part: from memory, where ``typed`` still has them, or from its file."""
+
+    part: Part
+    columns: tuple[SentColumn, ...]
+    delimiter: Delimiter
+    typed: pl.DataFrame | None
+
+    def values(self, columns: Sequence[SentColumn]) -> pl.DataFrame | None:
+        """Canonical values of some columns; None where one of them cannot be read."""
+        if self.typed is not None:
+            return sent_values(self.typed, columns)
+        values = read_values(self.part.path, columns, delimiter=self.delimiter)
+        return values if values is None else self._whole(values)
+
+    def texts(self, rows: pl.Series) -> pl.DataFrame:
+        """The cells of some rows as they were written."""
+        if self.typed is not None:
+            return encode(_rows(self.typed, rows), self.columns)
+        return _rows(self._whole(read_cells(self.part.path, delimiter=self.delimiter)), rows)
+
+    def _whole(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if frame.height == self.part.rows:
+            return frame
         raise IncompleteAnswer(
-            f"it has {cells.height:,} records, and {part.rows:,} were written",
-            where=f"part {part.number} ({part.path.name})",
+            f"it has {frame.height:,} records, and {self.part.rows:,} were written",
+            where=f"part {self.part.number} ({self.part.path.name})",
             remedy="The spool was changed or another delimiter is meant; the result files themselves are intact.",
         )
-    outcomes = read_outcomes(answers, [one.header for one in sent], delimiter=delimiter)
-    echo = outcomes.frame
-    compared = [one for one in sent if one.header in outcomes.columns]
-    matches = _match(cells, echo, compared, operation, external_id_field)
-    has_id = "Id" in outcomes.columns and operation != "insert"
-    told = echo.select(*ANSWER_SCHEMA, *(["Id"] if has_id else []))[matches["right"]]
-    found = told.with_columns(matches["left"], matches["sf__Match"])
+
+
+def _in_any_order(
+    sent: _Sent, answers: Answers, operation: Operation, external_id_field: str | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The verdicts of one part in the order of its rows, and the answers that fit none of them.
+
+    There are two looks. At first the rows that succeeded, nearly all of a usual load, are compared by their values,
+    read straight to types. What is left on both sides, and all of a file that cannot be read so, is compared as text.
+    """
+    height = sent.part.rows
+    key = _key_column(sent, operation, external_id_field)
+    first, pairs = _first_look(sent, answers, key)
+    rows = _left_over(height, [pairs["left"]])
+    echo, headers = _unmatched(sent, answers, first, pairs)
+    more = pl.DataFrame(schema=_MATCHES)
+    if len(rows):
+        compared = [one for one in sent.columns if one.header in headers]
+        more = _match(sent.texts(rows), echo, compared, key if key and key[0] in compared else None)
+    surplus = _rows(echo, _left_over(echo.height, [more["right"]]))
+    has_id = "Id" in headers and operation != "insert"
+    told = pl.concat([first, echo.select(*ANSWER_SCHEMA, *(["Id"] if has_id else []))], how="diagonal", rechunk=True)
+    moved = more.with_columns(rows.gather(more["left"]).alias("left"), pl.col("right") + first.height)
+    pairs = pl.concat([pairs, moved])
+    found = told.select(pl.all().gather(_placed(height, pairs["left"], pairs["right"])))
+    found = found.with_columns(_placed(height, pairs["left"], pairs["sf__Match"]).alias("sf__Match"))
     if has_id:
         found = found.with_columns(sf__Id=_id_of_failed("Id"))
-    everything = pl.DataFrame({"left": pl.int_range(part.rows, eager=True, dtype=pl.Int64)})
-    told = everything.join(found, on="left", how="left", maintain_order="left")
-    return _worded(told, answers, operation), _rows(echo, _left_over(echo.height, [matches["right"]]))
+    return _worded(found, answers, operation), surplus
+
+
+def _first_look(sent: _Sent, answers: Answers, key: tuple[SentColumn, str] | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The answers for rows that succeeded, and which of them is whose. There are none where one cannot be read."""
+    compared = sent.columns if key is None else (key[0],)
+    told = read_values(answers.succeeded, compared, delimiter=sent.delimiter) if answers.succeeded else None
+    mine = None if told is None else sent.values(compared)
+    if told is None or mine is None or not told.height:
+        return pl.DataFrame(schema=ANSWER_SCHEMA), pl.DataFrame(schema=_MATCHES)
+    if key is None:
+        pairs = pair_rows(mine, told.select(mine.columns)).with_columns(sf__Match=pl.lit("content"))
+    else:
+        pairs = _by_key(mine[key[0].header], told[key[0].header], *key)
+    known = {"sf__Outcome": pl.lit("succeeded"), **{name: pl.col(name) for name in ANSWERS if name in told.columns}}
+    columns = (known.get(name, pl.lit(None, dtype)).alias(name) for name, dtype in ANSWER_SCHEMA.items())
+    return told.with_columns(columns).select(*ANSWER_SCHEMA), pairs
+
+
+def _unmatched(
+    sent: _Sent, answers: Answers, first: pl.DataFrame, pairs: pl.DataFrame
+) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The answers that have no row after the first look, as text, and the columns that all of them repeat."""
+    headers = [one.header for one in sent.columns]
+    if not first.height:
+        outcomes = read_outcomes(answers, headers, delimiter=sent.delimiter)
+        return outcomes.frame, outcomes.columns
+    others = read_outcomes(replace(answers, succeeded=None), headers, delimiter=sent.delimiter)
+    free = _left_over(first.height, [pairs["right"]])
+    if not len(free):
+        return others.frame, others.columns
+    strange = read_outcomes(replace(answers, failed=None, unprocessed=None), headers, delimiter=sent.delimiter)
+    common = tuple(name for name in strange.columns if name in others.columns)
+    names = [*ANSWER_SCHEMA, *common]
+    return pl.concat([strange.frame[free].select(names), others.frame.select(names)]), common
+
+
+def _placed(height: int, places: pl.Series, values: pl.Series) -> pl.Series:
+    """``values`` in their places, null in all others."""
+    return pl.repeat(None, height, dtype=values.dtype, eager=True).scatter(places, values)
 
 
 def _in_order(answers: Answers, operation: Operation, delimiter: Delimiter) -> pl.DataFrame:
@@ -144,18 +221,14 @@ def _worded(told: pl.DataFrame, answers: Answers, operation: Operation) -> pl.Da
 
 
 def _match(
-    cells: pl.DataFrame,
-    echo: pl.DataFrame,
-    sent: Sequence[SentColumn],
-    operation: Operation,
-    external_id_field: str | None,
+    cells: pl.DataFrame, echo: pl.DataFrame, sent: Sequence[SentColumn], key: tuple[SentColumn, str] | None
 ) -> pl.DataFrame:
     """Which answer (``right``) is whose (``left``), and how that was found."""
     found = [pl.DataFrame(schema=_MATCHES)]
-    key = _key_column(cells, sent, operation, external_id_field)
     if key is not None:
-        column, label = key
-        found.append(_by_key(cells[column.header], echo[column.header], column, label))
+        column = key[0]
+        read = canonical(column.field)(pl.col(column.header))
+        found.append(_by_key(*(side.select(read).to_series() for side in (cells, echo)), *key))
     for loose in (False, True):
         left = _left_over(cells.height, [one["left"] for one in found])
         right = _left_over(echo.height, [one["right"] for one in found])
@@ -178,29 +251,31 @@ def _rows(frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
     return frame if len(rows) == frame.height else frame[rows]
 
 
-def _key_column(
-    cells: pl.DataFrame, sent: Sequence[SentColumn], operation: Operation, external_id_field: str | None
-) -> tuple[SentColumn, str] | None:
+def _key_column(sent: _Sent, operation: Operation, external_id_field: str | None) -> tuple[SentColumn, str] | None:
     """The column by which rows of this part can be told apart, and the word for it."""
     if operation != "insert":
         name = external_id_field if operation == "upsert" and external_id_field else "Id"
-        column = next((one for one in sent if one.header.casefold() == name.casefold()), None)
+        column = next((one for one in sent.columns if one.header.casefold() == name.casefold()), None)
         label = "external_id" if operation == "upsert" and name.casefold() != "id" else "id"
         return (column, label) if column is not None else None
-    for one in sent:
+    for one in sent.columns:
         if one.relationship is None and (one.field.unique or one.field.external_id):
-            values = cells[one.header]
-            # Two hashes of one value would only mean that the content decides.
-            if not values.null_count() and values.hash().n_unique() == len(values):
+            values = sent.values([one])
+            # Two values of one hash would only mean that the content decides.
+            if values is not None and not values[one.header].null_count() and not _has_twins(values[one.header]):
                 return one, "key"
     return None
 
 
+def _has_twins(values: pl.Series) -> bool:
+    return values.hash().n_unique() < len(values)
+
+
 def _by_key(left: pl.Series, right: pl.Series, column: SentColumn, label: str) -> pl.DataFrame:
-    """Equal keys, where a key occurs once on each side; all others are left to the content."""
+    """Equal canonical keys, where one occurs once on each side; all others are left to the content."""
     sides = []
     for values, name in ((left, "left"), (right, "right")):
-        key = comparable(canonical(column.field)(pl.col("key")), column.field)
+        key = comparable(pl.col("key"), column.field)
         sides.append(pl.DataFrame({"key": values}).select(key.alias("key")).with_row_index(name))
     pairs = sides[0].join(sides[1], on="key")
     if any(pairs[name].n_unique() < pairs.height for name in ("left", "right")):
