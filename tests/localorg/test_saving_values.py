@@ -258,3 +258,9 @@ def test_auto_numbers_count_the_rows() -> None:
         fresh.load("insert", "Name\na\nb\n")
         fresh.load("insert", "Name\nc\n")
         assert fresh.rows('"Number__c"') == [("00000001",), ("00000002",), ("00000003",)]
+
+
+def test_the_lowest_int_is_out_of_range_like_any_other(org: IngestOrg) -> None:
+    error, echo = refused(org, "NumberOfEmployees", "-2147483648")
+    assert error.startswith("NUMBER_OUTSIDE_VALID_RANGE:Employees: value outside of valid range on numeric field")
+    assert echo == '"-2147483648"'

@@ -58,4 +58,5 @@ def _range(field: FieldDef, cell: str, typed: str) -> str | None:
     else:
         return None
     said = _said(field, "NUMBER_OUTSIDE_VALID_RANGE", "value outside of valid range on numeric field", cell)
-    return f"WHEN abs({typed}) >= 1e{digits} THEN {said}"
+    # Not abs(): the lowest int has no positive counterpart.
+    return f"WHEN {typed} >= 1e{digits} OR {typed} <= -1e{digits} THEN {said}"
