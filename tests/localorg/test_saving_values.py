@@ -261,6 +261,6 @@ def test_auto_numbers_count_the_rows() -> None:
 
 
 def test_the_lowest_int_is_out_of_range_like_any_other(org: IngestOrg) -> None:
-    error, echo = refused(org, "NumberOfEmployees", "-2147483648")
-    assert error.startswith("NUMBER_OUTSIDE_VALID_RANGE:Employees: value outside of valid range on numeric field")
+    error, echo = refused(org, "Count__c", "-2147483648")
+    assert error.startswith("NUMBER_OUTSIDE_VALID_RANGE:Count: value outside of valid range on numeric field")
     assert echo == '"-2147483648"'
