@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
 from sfframe.codec.layout import SentColumn
-from sfframe.codec.types import as_is, rule_for
+from sfframe.codec.types import UTC_MS, as_is, rule_for
 from sfframe.facts import NULL_MARK
 
 Cleared = Mapping[str, bool | pl.Series]
+CSV_FORMATS = {"datetime_format": "%Y-%m-%dT%H:%M:%S%.3fZ"}
+_SPELLED: frozenset[pl.DataType] = frozenset({pl.Int64(), pl.Boolean(), pl.Date(), UTC_MS})
 
 
 def encode(typed: pl.DataFrame, sent: Sequence[SentColumn], cleared: Cleared | None = None) -> pl.DataFrame:
@@ -19,9 +21,25 @@ def encode(typed: pl.DataFrame, sent: Sequence[SentColumn], cleared: Cleared | N
     Null in the answer is an empty cell, which leaves the field alone (on insert: lets its default apply). A column that
     ``cleared`` marks True gets ``#N/A`` for each null, which clears the field; a boolean series marks single rows.
     """
-    marks = cleared or {}
+    return _encoded(typed, sent, cleared or {}, plain=frozenset())
+
+
+def for_csv(typed: pl.DataFrame, sent: Sequence[SentColumn], cleared: Cleared | None = None) -> pl.DataFrame:
+    """The same for a CSV writer with ``CSV_FORMATS``, which spells some types like ``encode``, and in half the time:
+    columns of these are left as they are.
+    """
+    plain = _SPELLED if len(sent) > 1 else frozenset()  # of one column an empty cell must be told from an empty line
+    return _encoded(typed, sent, cleared or {}, plain=plain)
+
+
+def _encoded(
+    typed: pl.DataFrame, sent: Sequence[SentColumn], marks: Cleared, *, plain: Collection[pl.DataType]
+) -> pl.DataFrame:
     columns = []
     for column in sent:
+        if typed.schema[column.header] in plain and marks.get(column.header, False) is False:
+            columns.append(pl.col(column.header))
+            continue
         text = _writer(typed.schema[column.header], column)
         mark = marks.get(column.header, False)
         if isinstance(mark, pl.Series):

@@ -25,7 +25,7 @@ def read_values(path: Path, columns: Sequence[SentColumn], *, delimiter: Delimit
     looked at (``read_outcomes``). Columns are found by name without case; no other column is read.
     """
     data = path.read_bytes()
-    header = data.partition(b"\n")[0]
+    header = data[: data.find(b"\n") + 1] or data
     options = {"separator": DELIMITERS[delimiter], "truncate_ragged_lines": True}
     try:
         names = {name.casefold(): name for name in pl.read_csv(header, infer_schema=False, **options).columns}
@@ -34,18 +34,17 @@ def read_values(path: Path, columns: Sequence[SentColumn], *, delimiter: Delimit
         ours = {names[name.casefold()]: name for name in ANSWERS if name.casefold() in names}
         ours |= {names[one.header.casefold()]: one.header for one in columns}
         kinds = {names[one.header.casefold()]: rule_for(one.field.type).kind for one in columns}
+        kinds |= {name: "boolean" for name, ours_name in ours.items() if ours_name == "sf__Created"}
         frame = pl.read_csv(
             io.BytesIO(data),
             columns=list(ours),
             infer_schema=False,
             schema_overrides={name: _READ_AS[kind] for name, kind in kinds.items() if kind in _READ_AS},
-            null_values=["", NULL_MARK] if NULL_MARK.encode() in data else [""],
+            null_values=["", NULL_MARK],
             **options,
         ).rename(ours)
     except pl.exceptions.PolarsError:
         return None
-    if "sf__Created" in frame.columns:
-        frame = frame.with_columns(pl.col("sf__Created").str.to_lowercase() == "true")
     return _canonical(frame, columns)
 
 

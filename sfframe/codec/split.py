@@ -11,11 +11,12 @@ from pathlib import Path
 
 import polars as pl
 
+from sfframe.codec.encode import CSV_FORMATS
 from sfframe.errors import FrameError
 from sfframe.facts import DELIMITERS, HEADER_CHARACTERS, ROWS_PER_JOB, UPLOAD_BYTES, Delimiter, LineEnding
 from sfframe.spool import Part
 
-PIECE_ROWS = 50_000  # rows that become text at a time: a few MB in memory, and long enough to keep polars busy
+PIECE_ROWS = 20_000  # rows that become text at a time: what the processor's cache can hold
 CLOSED = -1
 ENDINGS: dict[LineEnding, str] = {"LF": "\n", "CRLF": "\r\n"}
 
@@ -32,7 +33,7 @@ def spool(
 ) -> Iterator[Part]:
     """Writes ``part-00000.csv`` and so on into ``folder`` and says what is in each as soon as it is complete.
 
-    ``frames`` are text frames (``encode``), all with the same columns. Each part starts with the header, ends on a
+    ``frames`` are text frames (``encode``), or such as ``for_csv`` gives, all with the same columns. Each part starts with the header, ends on a
     record, and has at most ``max_bytes`` bytes and ``max_rows`` rows; a new part begins at each row in ``breaks``
     (counted from 0 over the rows that are sent). Only the owner can read the files. A record that is larger than a part
     raises ``FrameError`` with its row; a disk that is full raises ``FrameError`` too.
@@ -179,5 +180,6 @@ class _PartWriter:
             include_header=header,
             separator=DELIMITERS[self._delimiter],
             line_terminator=ENDINGS[self._line_ending],
+            **CSV_FORMATS,
         )
         return buffer.getvalue()

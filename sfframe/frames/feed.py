@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sfframe.codec.encode import encode
+from sfframe.codec.encode import for_csv
 from sfframe.codec.split import PIECE_ROWS, spool
 from sfframe.errors import UsageError
 from sfframe.facts import Delimiter, LineEnding
@@ -128,7 +128,7 @@ class Feed:
                     header: mark if isinstance(mark, bool) else mark[rows] for header, mark in checked.cleared.items()
                 }
                 waiting.append(checked.rows[rows])
-                yield encode(checked.typed[rows], self.checker.sent, cleared)
+                yield for_csv(checked.typed[rows], self.checker.sent, cleared)
         if self.refuse_all and self._failures:
             raise contract_error(self.failures, f"{self.checker.operation} {self.checker.sobject}")
 

@@ -1,8 +1,8 @@
 """The bare script beside which write_sobject is measured: the same work with nothing around it.
 
 It checks what the describe says as plain polars expressions, writes the CSV to a spool folder, sends the bytes, fetches
-the three result files, parses them to types and joins them. By content it trusts 64 bits of hash, which write_sobject
-does not; it keeps no promises, looks for no duplicates, and dies at the first surprise.
+the three result files, parses them to types and joins them by a hash, whose pairs it compares. It keeps no promises,
+knows no rows that are alike, and dies at the first surprise.
 """
 
 from __future__ import annotations
@@ -14,25 +14,20 @@ from urllib.parse import urlsplit
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 
 from tests.benchmarks.write_rows import FIELDS, KEY, NAMES, STAGES
 
 JOBS = "/services/data/v66.0/jobs/ingest"
 JSON = {"Content-Type": "application/json"}
 CHUNK = 1 << 18
-ARROW = {
-    **dict.fromkeys(NAMES, pa.string()),
-    "Amount__c": pa.float64(),
-    "Rate__c": pa.float64(),
-    "Count__c": pa.int64(),
-    "Active__c": pa.bool_(),
-    "Day__c": pa.date32(),
-    "Moment__c": pa.timestamp("us", "UTC"),
-    "sf__Id": pa.string(),
-    "sf__Created": pa.bool_(),
-    "sf__Error": pa.string(),
+POLARS = {
+    "Amount__c": pl.Float64,
+    "Rate__c": pl.Float64,
+    "Count__c": pl.Int64,
+    "Active__c": pl.Boolean,
+    "sf__Created": pl.Boolean,
 }
+ARROW = {"Day__c": pa.date32(), "Moment__c": pa.timestamp("us", "UTC")}
 
 
 def checks() -> list[pl.Expr]:
@@ -103,36 +98,26 @@ class Connection:
 
 
 def parsed(body: bytes, *, keyed: bool) -> pl.DataFrame:
-    """One result file, typed; with a key only what is needed."""
+    """One result file, typed; with a key only what is needed. Dates and datetimes are fastest by pyarrow's cast."""
     header = body[: body.index(b"\n")].decode().replace('"', "").split(",")
     wanted = [name for name in header if not keyed or name == KEY or name.startswith("sf__")]
-    table = pa_csv.read_csv(
-        pa.BufferReader(body),
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=ARROW,
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=True,
-            include_columns=wanted,
-        ),
+    read_by_polars = {name: dtype for name, dtype in POLARS.items() if name in wanted}
+    frame = pl.read_csv(body, columns=wanted, infer_schema=False, schema_overrides=read_by_polars, null_values="")
+    return frame.with_columns(
+        pl.Series(name, frame[name].to_arrow().cast(dtype)) for name, dtype in ARROW.items() if name in wanted
     )
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
 
 
 def joined(part: pl.DataFrame, bodies: list[bytes], *, keyed: bool) -> pl.DataFrame:
-    """The answers to one part in the order of its rows."""
+    """The answers to one part in the order of its rows: found by a hash, and then compared."""
     answers = pl.concat([parsed(body, keyed=keyed) for body in bodies], how="diagonal")
-    names = [KEY] if keyed else NAMES
-    keys = part[KEY].hash() if keyed else part.select(normalised()).hash_rows()
-    found = answers.select("sf__Id", "sf__Created", "sf__Error").with_columns(
-        key=answers[KEY].hash() if keyed else answers.select(names).hash_rows()
-    )
-    told = keys.alias("key").to_frame().join(found, on="key", how="left", maintain_order="left").drop("key")
-    assert told.height == part.height
-    return told
+    mine = part.select(KEY) if keyed else part.select(normalised())
+    theirs = answers.select(mine.columns)
+    found = theirs.hash_rows().alias("key").to_frame().with_row_index("right")
+    right = mine.hash_rows().alias("key").to_frame().join(found, on="key", how="left", maintain_order="left")["right"]
+    same = theirs[right]
+    assert all((mine[name].eq_missing(same[name])).all() for name in mine.columns)
+    return answers.select("sf__Id", "sf__Created", "sf__Error")[right]
 
 
 def floor(frame: pl.DataFrame, url: str, sobject: str, folder: Path, *, part_rows: int) -> pl.DataFrame:
