@@ -53,7 +53,10 @@ class Mirror:
         self.clocked = clocked
         self.state = state
         self.options = options
-        self.stored = pl.DataFrame(schema={"Id": pl.String, "Name": pl.String, "Rating": pl.String})
+        stamp = pl.Datetime("ms", "UTC")
+        self.stored = pl.DataFrame(
+            schema={"Id": pl.String, **dict.fromkeys(COLUMNS, pl.String), "SystemModstamp": stamp}
+        )
         self.all_committed = True
 
     def read(self):
@@ -62,19 +65,17 @@ class Mirror:
     def take(self, *, store=True, commit=True):
         read = self.read()
         if self.all_committed:
-            again = read.rows.select("Id", "Name", "Rating").join(
-                self.stored, on=["Id", "Name", "Rating"], how="inner", nulls_equal=True
-            )
+            again = read.rows.join(self.stored, on=self.stored.columns, how="semi", nulls_equal=True)
             assert again.rows() == [], "given twice"
         if store:
-            self.stored = read.applied_to(self.stored).select("Id", "Name", "Rating")
+            self.stored = read.applied_to(self.stored)
         if commit:
             read.commit()
         self.all_committed = commit
         return read
 
     def records(self):
-        return {record_id: (name, rating) for record_id, name, rating in self.stored.iter_rows()}
+        return {record_id: (name, rating) for record_id, name, rating, _ in self.stored.iter_rows()}
 
 
 # -- one change after the other ---------------------------------------------------------------------------------------

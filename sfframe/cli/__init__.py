@@ -13,6 +13,7 @@ app = App(name="sfframe", help="Dataframes in and out of Salesforce.", version=_
 app.command("sfframe.cli.demo:demo", help="Load sample data into an embedded org and show what became of each row.")
 app.command("sfframe.cli.load:load", help="Load a file into an object; every row gets an answer.")
 app.command("sfframe.cli.query:query", help="Run a SOQL query and write its rows.")
+app.command("sfframe.cli.changes:changes", help="Write what is new, changed or deleted since the last call.")
 app.command("sfframe.cli.resume:resume", help="Go on with a load that broke off.")
 app.command("sfframe.cli.retry:retry", help="Send rows of a load again that may succeed now.")
 app.command("sfframe.cli.history:history", help="List the loads of this user.")
