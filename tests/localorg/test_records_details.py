@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
+
 from sfframe.localorg.services import rules
 from sfframe.localorg.store.rules import DuplicateRule
 from tests.localorg.record_org import BASE, RecordOrg, org
@@ -148,3 +150,44 @@ def test_spans_of_changes_begin_and_end_with_whole_minutes_that_count_in(org: Re
     _, answer = org.call("GET", "/sobjects/Account/updated", params=span)
     assert answer["ids"] == [ids[60], ids[119], ids[120]]
     assert answer["latestDateCovered"] == (day + dt.timedelta(seconds=120)).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+def test_a_record_can_be_asked_for_its_headers_alone(org: RecordOrg) -> None:
+    path = f"{BASE}/sobjects/Account/{org.made('Account', Name='a')}"
+    read, asked = org.get(path), org.request("HEAD", path)
+    assert (asked.status_code, asked.headers["etag"]) == (200, read.headers["etag"])
+    assert org.request("HEAD", f"{BASE}/sobjects/Account/001000000000009AAA").status_code == 404
+
+
+def test_up_to_version_57_a_path_may_name_its_format(org: RecordOrg) -> None:
+    made = org.made("Account", Name="a", Ext__c="a.json")
+    for path in ("query.json?q=SELECT+Id+FROM+Account", "sobjects/Account.json", f"sobjects/Account/{made}.json"):
+        assert org.get(f"/services/data/v57.0/{path}").status_code == 200
+        assert org.get(f"/services/data/v58.0/{path}").status_code == 404
+    assert org.call("GET", "/sobjects/Account/Ext__c/a.json")[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
+def test_a_body_that_is_not_called_json_is_refused(org: RecordOrg, kind: str) -> None:
+    answer = org.post(f"{BASE}/sobjects/Account", content=b'{"Name":"a"}', headers={"Content-Type": kind})
+    words = f"Content-Type header specified in HTTP request is not supported: {kind}"
+    assert (answer.status_code, answer.json()) == (415, [{"message": words, "errorCode": "UNSUPPORTED_MEDIA_TYPE"}])
+    spelled = {"Content-Type": "Application/JSON; charset=utf-8"}
+    assert org.post(f"{BASE}/sobjects/Account", content=b'{"Name":"a"}', headers=spelled).status_code == 201
+
+
+def test_links_of_files_are_found_by_what_they_link(org: RecordOrg) -> None:
+    owner = org.store.user_id
+
+    def asked(where: str) -> int:
+        return org.call("GET", "/query", params={"q": f"SELECT Id FROM ContentDocumentLink {where}"})[0]
+
+    assert asked(f"WHERE LinkedEntityId = '{owner}'") == 200
+    assert asked(f"WHERE ShareType = 'I' AND contentdocumentid IN ('{owner}')") == 200
+    for where in ("", "WHERE ShareType = 'I'", f"WHERE LinkedEntityId != '{owner}'"):
+        assert asked(where) == 400
+    assert asked(f"WHERE LinkedEntityId = '{owner}' OR ShareType = 'I'") == 400
+
+
+def test_there_are_no_quick_actions(org: RecordOrg) -> None:
+    assert org.call("GET", "/sobjects/Account/quickActions") == (200, [])

@@ -13,6 +13,8 @@ from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.json_body import JsonBody, parse
 from sfframe.localorg.services.services import Services
 
+_JSON = "application/json"
+
 
 class JsonAnswer(Response):
     """An answer in JSON: of a Python object, or of text that is JSON already.
@@ -53,6 +55,11 @@ def error_answer(error: ServiceError, headers: dict[str, str] | None = None, *, 
 
 async def json_text(request: Request) -> JsonBody:
     """The request's body with the text that it was; a ServiceError where it is not JSON in UTF-8."""
+    kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+    if kind != _JSON:
+        # rest.md 1.5 has the status, the words are from memory: curl's own form type meets them.
+        words = f"Content-Type header specified in HTTP request is not supported: {kind}"
+        raise ServiceError(415, "UNSUPPORTED_MEDIA_TYPE", words)
     return parse(await request.body())
 
 

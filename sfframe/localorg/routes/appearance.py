@@ -111,6 +111,12 @@ def approval_layouts(request: Request) -> Response:
     return JsonAnswer({"approvalLayouts": []})
 
 
+def quick_actions(request: Request) -> Response:
+    """GET /sobjects/X/quickActions: none was ever made."""
+    _object(request)
+    return JsonAnswer([])
+
+
 def _object(request: Request) -> ObjectDef:
     obj = services_of(request).store.catalogue.find(request.path_params["name"])
     if obj is None or not obj.layoutable:
@@ -127,6 +133,7 @@ routes = [
     Route(f"{_BASE}/tabs", tabs, methods=["GET"]),
     Route(f"{_BASE}/theme", theme, methods=["GET"]),
     Route(f"{_OBJECT}/listviews", list_views, methods=["GET"]),
+    Route(f"{_OBJECT}/quickActions", quick_actions, methods=["GET"]),
     Route(f"{_OBJECT}/describe/layouts", layouts, methods=["GET"]),
     Route(f"{_OBJECT}/describe/layouts/{{record_type}}", layout, methods=["GET"]),
     Route(f"{_OBJECT}/describe/compactLayouts", compact_layouts, methods=["GET"]),

@@ -16,6 +16,8 @@ from sfframe.localorg.services.versions import check_version
 _DATA = "/services/data"
 _LONGEST = 16_384  # bytes
 _ASYNC = "/services/async/"
+_WITH_SUFFIX = re.compile(r"(/services/data/v(\d{1,3})\.0/.+)\.json", re.ASCII)
+_LAST_WITH_SUFFIX = 57  # the version up to which a path may say the format that it wants (rest.md 1.1)
 _SLASHES = re.compile("/+")
 _WITH_SESSION = ("/services/data/", "/services/oauth2/userinfo", "/services/oauth2/singleaccess", "/id/")
 
@@ -73,6 +75,9 @@ def _as_meant(scope: Scope) -> Scope:
         path = _SLASHES.sub("/", path)  # clients double them (bulk1.md 1.1)
     if len(path) > 1 and path.endswith("/"):
         path = path[:-1]
+    suffixed = _WITH_SUFFIX.fullmatch(path)
+    if suffixed is not None and int(suffixed[2]) <= _LAST_WITH_SUFFIX:
+        path = suffixed[1]
     if method == "POST" and b"_HttpMethod" in scope["query_string"]:
         meant = _parameter(scope, "_HttpMethod").upper()
         method = meant if meant in {"PATCH", "DELETE", "PUT", "GET"} else method

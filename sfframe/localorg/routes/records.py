@@ -59,7 +59,7 @@ async def by_id(request: Request) -> Response:
 
 def _by_id(request: Request, body: JsonBody | None) -> Response:
     obj, word = _object(request), request.path_params["first"]
-    if request.method == "GET" and not _is_own_id(request, obj, word):
+    if _reads(request) and not _is_own_id(request, obj, word):
         if len(word) not in (15, 18):
             raise no_such_key(word)
         raise not_found()
@@ -109,7 +109,7 @@ def _upsert(request: Request, obj: ObjectDef, value: str, body: JsonBody) -> Res
 def _related(request: Request, obj: ObjectDef, record_id: str, name: str, body: JsonBody | None) -> Response:
     service = _service(request)
     field = obj.field(name)
-    if field is not None and field.type == "base64" and request.method == "GET":
+    if field is not None and field.type == "base64" and _reads(request):
         content, kind = service.blob(obj, record_id, field)
         return Response(content, headers={"Content-Type": kind or "application/octetstream"})  # the type is recorded
     reference = obj.relationship(name)
@@ -117,7 +117,7 @@ def _related(request: Request, obj: ObjectDef, record_id: str, name: str, body: 
         parent, parent_id = service.parent(obj, record_id, reference)
         return _one(request, parent, parent_id, body)
     text = service.children_query(obj, record_id, name, request.query_params.get("fields"))
-    if text is None or request.method != "GET":
+    if text is None or not _reads(request):
         raise not_found()
     service.read(obj, record_id, "Id", request.path_params["version"])  # a parent that is gone has no children
     return JsonAnswer(services_of(request).query.query(text, request.path_params["version"]))
@@ -126,7 +126,7 @@ def _related(request: Request, obj: ObjectDef, record_id: str, name: str, body: 
 def _one(request: Request, obj: ObjectDef, record_id: str, body: JsonBody | None) -> Response:
     """The record itself: read it, change it, delete it."""
     service = _service(request)
-    if request.method == "GET":
+    if _reads(request):
         fields = request.query_params.get("fields")
         return _conditional(request, obj, service.read(obj, record_id, fields, request.path_params["version"]))
     _check_unchanged(request, obj, record_id)
@@ -214,6 +214,10 @@ async def _body(request: Request) -> JsonBody:
         else:
             record[name] = base64.b64encode(content).decode()
     return JsonBody.of(record)
+
+
+def _reads(request: Request) -> bool:
+    return request.method in {"GET", "HEAD"}
 
 
 def _service(request: Request) -> RecordService:

@@ -15,6 +15,7 @@ from sfframe.localorg.services import definitions
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.query_columns import column_metadata
 from sfframe.localorg.services.query_json import record_sql
+from sfframe.localorg.services.required_filters import refuse_unfiltered
 from sfframe.localorg.services.soql_aggregate import is_aggregate
 from sfframe.localorg.services.soql_children import LINK, PARENT, ChildRows
 from sfframe.localorg.services.soql_shape import Record
@@ -48,6 +49,7 @@ def compile_text(
         query = parse(text)
     except SoqlSyntaxError as error:
         raise ServiceError(400, "MALFORMED_QUERY", _syntax_message(text, error)) from error
+    refuse_unfiltered(query)
     definitions.prepare(store, query, text)
     compiler = Compiler(store, text, version=version, all_rows=all_rows, shown_children=shown_children)
     return compiler.compile(query)
