@@ -43,13 +43,17 @@ class _DatedTransport(Transport):
         self._org = org
 
     def send(self, call: Call[object], url: str, headers: Mapping[str, str], *, cancel: Event | None = None) -> Reply:
+        self._org.meanwhile.pop(0, lambda: None)()
+        self._org.meanwhile = {left - 1: work for left, work in self._org.meanwhile.items()}
         reply = super().send(call, url, headers, cancel=cancel)
         told = {"date": format_datetime(self._org.time, usegmt=True)} if self._org.tells_time else {}
         return replace(reply, headers={name: value for name, value in reply.headers.items() if name != "date"} | told)
 
 
 class ClockedOrg:
-    """``connection`` is an Org for the verbs of sfframe."""
+    """``connection`` is an Org for the verbs of sfframe. ``meanwhile`` has what happens before its nth next request,
+    counted from 0. ``purged`` are the accounts that are gone for good.
+    """
 
     def __init__(self) -> None:
         self._store = _ClockedStore(None, Catalogue.standard(), Settings())
@@ -57,6 +61,7 @@ class ClockedOrg:
         self._server = Server(self._services)
         self.tells_time = True
         self.purged: set[str] = set()
+        self.meanwhile: dict[int, Callable[[], None]] = {}
         token = AccessToken(self._services.sessions.open_session(lasting=True))
         self.connection = sf.Org(self._server.url, token, transport=_DatedTransport(self))
 
@@ -70,6 +75,7 @@ class ClockedOrg:
         self._store.time = NOON
         self.tells_time = True
         self.purged.clear()
+        self.meanwhile.clear()
         self.end_faults()
         self._services.reset()
 

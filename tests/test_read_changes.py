@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import pickle
 import stat
+from functools import partial
 
 import polars as pl
 import pytest
@@ -273,9 +274,13 @@ def test_rows_that_an_answer_lacks_are_noticed_by_the_count(clocked, times, give
 
 # -- any sequence -----------------------------------------------------------------------------------------------------
 
-STEPS = st.one_of(
+WRITES = st.one_of(
     st.tuples(st.just("insert"), st.sampled_from(["Hot", "Cold"])),
     st.tuples(st.sampled_from(["update", "delete", "undelete", "purge"]), st.integers(0, 5)),
+)
+STEPS = st.one_of(
+    WRITES,
+    st.tuples(st.just("write during a read"), st.tuples(st.integers(0, 6), WRITES)),
     st.tuples(st.just("tick"), st.sampled_from([1, 30, 60, 300, 900])),
     st.tuples(st.just("read"), st.sampled_from(["commit", "commit", "crash before storing", "crash before commit"])),
 )
@@ -322,6 +327,10 @@ def test_any_sequence_of_writes_reads_and_crashes_leaves_a_mirror_that_equals_th
                 more = mirror.records().keys() - wanted().keys()
                 assert {key: value for key, value in mirror.records().items() if key not in more} == wanted()
                 assert more <= shared_org.purged
+        elif step == "write during a read":
+            shared_org.meanwhile[value[0]] = partial(act, shared_org, made, *value[1])
+            mirror.take()
+            shared_org.meanwhile.clear()
         else:
             act(shared_org, made, step, value)
     shared_org.tick(minutes=2)
