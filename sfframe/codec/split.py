@@ -33,8 +33,8 @@ def spool(
 ) -> Iterator[Part]:
     """Writes ``part-00000.csv`` and so on into ``folder`` and says what is in each as soon as it is complete.
 
-    ``frames`` are text frames (``encode``), or such as ``for_csv`` gives, all with the same columns. Each part starts with the header, ends on a
-    record, and has at most ``max_bytes`` bytes and ``max_rows`` rows; a new part begins at each row in ``breaks``
+    ``frames`` are those of ``encode`` or ``for_csv``, all with the same columns. Each part starts with the header, ends
+    on a record, and has at most ``max_bytes`` bytes and ``max_rows`` rows; a new part begins at each row in ``breaks``
     (counted from 0 over the rows that are sent). Only the owner can read the files. A record that is larger than a part
     raises ``FrameError`` with its row; a disk that is full raises ``FrameError`` too.
     """
