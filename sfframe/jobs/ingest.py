@@ -239,7 +239,8 @@ class _Conversation:
             unprocessed=files["unprocessedrecords"],
             error=" ".join(notes),
         )
-        self.ledger.note_fetched(self.run_id, answers)
+        if None not in files.values():  # else the next resume asks once more
+            self.ledger.note_fetched(self.run_id, answers)
         self._tell("response", answers.error)
         return answers
 

@@ -97,6 +97,13 @@ def check_part(part: Part) -> None:
 
 def _fetched(wire: Wire, call: Call[object], target: Path, cancel: Event | None) -> Mapping[str, str]:
     with written_whole(target) as file, wire.stream(call, cancel=cancel) as answer:
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            raise ConnectionFailed(
+                "a web page came instead of the file",
+                where=call.where,
+                remedy="Try again; if it stays so, a proxy or a login page stands between.",
+                job_id=call.job_id,
+            )
         for piece in answer.chunks():
             check_cancel(cancel, where=call.where, job_id=call.job_id)
             file.write(piece)

@@ -15,7 +15,8 @@ from sfframe.protocol.bulk2_job import (
     read_job,
     read_job_list,
 )
-from sfframe.protocol.call import Call, read_bytes, read_nothing
+from sfframe.protocol.call import Call, Reply, read_bytes, read_nothing
+from sfframe.protocol.json_body import UnreadableAnswer
 
 ResultFile = Literal["successfulResults", "failedResults", "unprocessedrecords"]
 RESULT_FILES: tuple[ResultFile, ...] = ("successfulResults", "failedResults", "unprocessedrecords")
@@ -50,7 +51,7 @@ def upload(job_id: str, file: Path) -> Call[None]:
     return Call(
         "PUT",
         f"jobs/ingest/{checked_id(job_id)}/batches",
-        read_nothing,
+        _read_uploaded,
         repeatable=False,
         headers={"Content-Type": "text/csv; charset=UTF-8"},
         body=file,
@@ -95,6 +96,12 @@ def list_jobs(*, locator: str | None = None, job_type: str | None = "V2Ingest") 
 def results(job_id: str, file: ResultFile) -> Call[bytes]:
     """One result file, whole and as CSV bytes in the job's own delimiter; to be streamed, as it has no upper size."""
     return Call("GET", f"jobs/ingest/{checked_id(job_id)}/{file}", read_bytes, repeatable=True, job_id=job_id)
+
+
+def _read_uploaded(reply: Reply) -> None:
+    """201 or 204 without a body (bulk2.md 2.4); a page of a proxy says nothing of the file."""
+    if reply.body.strip():
+        raise UnreadableAnswer("an empty answer was expected")
 
 
 def _change(job_id: str, state: str, *, repeatable: bool) -> Call[JobInfo]:

@@ -70,6 +70,7 @@ class ScriptedOrg:
         self.counted: int | None = None
         self.refused: dict[str, tuple[int, str]] = {}
         self.broken: dict[str, int] = {}
+        self.proxied: dict[str, int] = {}  # by step: how often a proxy's page comes instead of the org's answer
         self.pages: list[tuple[bytes, dict[str, str]]] = []
         self.upload_status = 201
         self.lock = threading.Lock()
@@ -112,6 +113,9 @@ class ScriptedOrg:
         if step in self.refused:
             status, code = self.refused[step]
             reply = _error(status, code)
+        elif self.proxied.get(step, 0) > 0:
+            self.proxied[step] -= 1
+            reply = Reply(200, {"content-type": "text/html"}, b"<html>Please log in</html>")
         else:
             reply = self._do(step, call, job)
         for failure in due:

@@ -362,6 +362,24 @@ def test_a_result_file_that_the_org_does_not_give_is_none_with_a_note(bench):
     answers = bench.run(org)
     assert contents(answers) == [SUCCEEDED, FAILED, None]
     assert answers.error == "The org does not give unprocessedrecords (HTTP 404 NOT_FOUND)."
+    assert bench.stage() == ("ended", FIRST)
+    org.refused.clear()
+    assert_complete(bench.run(org))
+
+
+def test_a_page_of_a_proxy_is_no_result_file(bench):
+    org = ScriptedOrg()
+    org.proxied["failedResults"] = 1
+    assert_complete(bench.run(org))
+
+
+def test_a_page_of_a_proxy_is_no_upload(bench):
+    org = ScriptedOrg()
+    org.proxied["upload"] = 1
+    with pytest.raises(ApiError, match="an empty answer was expected"):
+        bench.run(org)
+    assert_complete(bench.run(org))
+    assert org.saved == ["a", "c"]
 
 
 def test_a_refusal_that_may_pass_is_raised_so_that_the_results_are_not_given_up(bench):
