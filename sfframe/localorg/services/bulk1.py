@@ -83,6 +83,7 @@ class Bulk1Service:
         self._retention = Retention(store, self._expire)
         self._changed = threading.Condition()
         self._released: set[str] = set()
+        self._waiting: dict[str, list[Batch]] = {}  # by job: batches that wait for its release
         self._closing = False
         self._querying: dict[str, duckdb.DuckDBPyConnection] = {}
         self._parallel = ThreadPoolExecutor(_WORKERS, thread_name_prefix="bulk1-parallel")
@@ -274,8 +275,9 @@ class Bulk1Service:
         """Let the batches of a job go on that a setting or a fault keeps in Queued."""
         with self._store.cursor() as cursor:
             job = _found_job(cursor, job_id)
-            waiting = [batch for batch in bulk1_jobs.batches_of(cursor, job.id) if self._held(job, batch)]
-        self._released.add(job.id)
+        with self._changed:  # a batch that comes at this moment is either among those that wait, or held no more
+            self._released.add(job.id)
+            waiting = self._waiting.pop(job.id, [])
         for batch in waiting:
             self._start(job, batch)
 
@@ -341,11 +343,11 @@ class Bulk1Service:
         return True
 
     def _start(self, job: Job, batch: Batch) -> None:
-        if self._held(job, batch):
-            return
         workers = self._serial if job.concurrency == "Serial" else self._parallel
         with self._changed:
-            if not self._closing:
+            if self._held(job, batch):
+                self._waiting.setdefault(job.id, []).append(batch)
+            elif not self._closing:
                 workers.submit(bulk1_run.run, self._around, batch.id)
 
     def _held(self, job: Job, batch: Batch) -> bool:
