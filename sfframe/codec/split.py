@@ -79,6 +79,7 @@ class _PartWriter:
         self._file = CLOSED
         self._path = folder
         self._header = b""
+        self._buffer = io.BytesIO()
         self._first = 0
         self._rows = 0
         self._bytes = 0
@@ -108,9 +109,12 @@ class _PartWriter:
 
     def _fit(self, frame: pl.DataFrame) -> None:
         """Writes ``frame``, in halves where it is too large for what is left of the part."""
-        body = self._text(frame, header=False)
-        if self._bytes + len(body) <= self._max_bytes:
-            self._write(body)
+        with self._text(frame, header=False) as body:
+            size = len(body)
+            fits = self._bytes + size <= self._max_bytes
+            if fits:
+                self._write(body)
+        if fits:
             self._rows += frame.height
         elif frame.height > 1:
             middle = frame.height // 2
@@ -121,7 +125,7 @@ class _PartWriter:
             self._fit(frame)
         else:
             raise FrameError(
-                f"the record is {len(body):,} bytes long; with its header, one upload takes {self._max_bytes:,}",
+                f"the record is {size:,} bytes long; with its header, one upload takes {self._max_bytes:,}",
                 where=f"row {self._first} of those to be sent",
                 remedy="Shorten its texts, or leave its largest column out with columns={...: None}.",
             )
@@ -150,7 +154,7 @@ class _PartWriter:
     def _open(self, frame: pl.DataFrame) -> None:
         self.close()
         if not self._header:
-            self._header = self._text(frame[:0], header=True)
+            self._header = bytes(self._text(frame[:0], header=True))
             if len(self._header) > HEADER_CHARACTERS:
                 raise FrameError(
                     f"the header line is {len(self._header):,} characters long; the org takes {HEADER_CHARACTERS:,}",
@@ -163,23 +167,24 @@ class _PartWriter:
         self._hash = hashlib.sha256()
         self._write(self._header)
 
-    def _write(self, body: bytes) -> None:
+    def _write(self, body: bytes | memoryview) -> None:
         self._hash.update(body)
-        view = memoryview(body)
-        while view:
-            view = view[os.write(self._file, view) :]
+        written = 0
+        while written < len(body):
+            written += os.write(self._file, body[written:])
         self._bytes += len(body)
 
-    def _text(self, frame: pl.DataFrame, *, header: bool) -> bytes:
+    def _text(self, frame: pl.DataFrame, *, header: bool) -> memoryview:
+        """The frame as CSV, in a buffer that is used again: fresh memory for each piece costs as much as writing it."""
         if frame.width == 1:
             # A record of one empty cell would be a blank line, and blank lines are skipped (bulk2.md 3.6).
             frame = frame.select(pl.all().fill_null(""))
-        buffer = io.BytesIO()
+        self._buffer.seek(0)
         frame.write_csv(
-            buffer,
+            self._buffer,
             include_header=header,
             separator=DELIMITERS[self._delimiter],
             line_terminator=ENDINGS[self._line_ending],
             **CSV_FORMATS,
         )
-        return buffer.getvalue()
+        return self._buffer.getbuffer()[: self._buffer.tell()]
