@@ -26,9 +26,11 @@ def read_values(path: Path, columns: Sequence[SentColumn], *, delimiter: Delimit
     """
     data = path.read_bytes()
     header = data[: data.find(b"\n") + 1] or data
-    options = {"separator": DELIMITERS[delimiter], "truncate_ragged_lines": True}
     try:
-        names = {name.casefold(): name for name in pl.read_csv(header, infer_schema=False, **options).columns}
+        names = {
+            name.casefold(): name
+            for name in pl.read_csv(header, separator=DELIMITERS[delimiter], infer_schema=False).columns
+        }
         if not all(one.header.casefold() in names for one in columns):
             return None
         ours = {names[name.casefold()]: name for name in ANSWERS if name.casefold() in names}
@@ -41,7 +43,8 @@ def read_values(path: Path, columns: Sequence[SentColumn], *, delimiter: Delimit
             infer_schema=False,
             schema_overrides={name: _READ_AS[kind] for name, kind in kinds.items() if kind in _READ_AS},
             null_values=["", NULL_MARK],
-            **options,
+            separator=DELIMITERS[delimiter],
+            truncate_ragged_lines=True,
         ).rename(ours)
     except pl.exceptions.PolarsError:
         return None
@@ -50,7 +53,7 @@ def read_values(path: Path, columns: Sequence[SentColumn], *, delimiter: Delimit
 
 def sent_values(typed: pl.DataFrame, columns: Sequence[SentColumn]) -> pl.DataFrame:
     """The same of rows that were sent, from the frame that was encoded (``encode``), without a look at a file."""
-    values = []
+    values: list[pl.Expr | pl.Series] = []
     for one in columns:
         rule, dtype = rule_for(one.field.type), typed.schema[one.header]
         if rule.dtype == dtype and rule.kind not in _COMPARED_AS_TEXT:

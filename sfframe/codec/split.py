@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sfframe.codec.encode import CSV_FORMATS
+from sfframe.codec.encode import DATETIME_FORMAT
 from sfframe.errors import FrameError
 from sfframe.facts import DELIMITERS, HEADER_CHARACTERS, ROWS_PER_JOB, UPLOAD_BYTES, Delimiter, LineEnding
 from sfframe.spool import Part
@@ -185,6 +185,6 @@ class _PartWriter:
             include_header=header,
             separator=DELIMITERS[self._delimiter],
             line_terminator=ENDINGS[self._line_ending],
-            **CSV_FORMATS,
+            datetime_format=DATETIME_FORMAT,
         )
         return self._buffer.getbuffer()[: self._buffer.tell()]

@@ -228,7 +228,7 @@ def _match(
     if key is not None:
         column = key[0]
         read = canonical(column.field)(pl.col(column.header))
-        found.append(_by_key(*(side.select(read).to_series() for side in (cells, echo)), *key))
+        found.append(_by_key(cells.select(read).to_series(), echo.select(read).to_series(), *key))
     for loose in (False, True):
         left = _left_over(cells.height, [one["left"] for one in found])
         right = _left_over(echo.height, [one["right"] for one in found])

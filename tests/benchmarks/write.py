@@ -83,8 +83,7 @@ class Bench:
 
     def measured(self, job: str, count: int) -> Cost | None:
         """One job in a process of its own; None where what it needs is not here."""
-        url = self.url
-        told = json.loads(_python("tests.benchmarks.write_jobs", job, url, str(self.rows(count)), str(count)))
+        told = json.loads(_python("tests.benchmarks.write_jobs", job, self.url, str(self.rows(count)), str(count)))
         return Cost(told["wall"], told["cpu"], told["peak"], told["rows"]) if told else None
 
 
@@ -130,7 +129,9 @@ def measure(bench: Bench, jobs: dict[str, int], rounds: int) -> dict[str, Cost]:
             if cost is not None and turn:  # in the first turn the endpoint makes the result files
                 found[job].append(cost)
     return {
-        job: Cost(*(min(getattr(run, name) for run in runs) for name in ("wall", "cpu", "peak")), runs[0].rows)
+        job: Cost(
+            min(run.wall for run in runs), min(run.cpu for run in runs), min(run.peak for run in runs), runs[0].rows
+        )
         for job, runs in found.items()
         if runs
     }

@@ -51,7 +51,7 @@ def _sfframe(operation: str, on_invalid: str, *, keyed: bool = False, file: bool
 
         org = sf.connect(instance_url=url, access_token="canned", fresh=True)
         options = sf.LoadOptions(progress=False, again=True, on_failed="ignore", api="bulk2")
-        result = sf.write_sobject(
+        result: sf.LoadResult[pl.DataFrame] = sf.write_sobject(
             rows if file else pl.read_parquet(rows),
             "Keyed__c" if keyed else "Plain__c",
             operation=operation,  # type: ignore[call-overload]
@@ -116,7 +116,8 @@ def _simple_salesforce(rows: Path, url: str, folder: Path, *, from_file: bool) -
     told = frame.with_columns(
         pl.col("Day__c").cast(pl.String), pl.col("Moment__c").dt.strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
     )
-    handler = Salesforce(instance_url=url, session_id="canned", session=session, version="66.0").bulk2.Plain__c
+    client: Any = Salesforce(instance_url=url, session_id="canned", session=session, version="66.0")
+    handler = client.bulk2.Plain__c
     options: dict[str, Any] = {"batch_size": SIMPLE_ROWS, "wait": 0, "concurrency": 2}
     if from_file:
         path = folder / "rows.csv"
@@ -228,7 +229,7 @@ def warm(name: str) -> None:
 
         import sfframe as sf
 
-        assert sf.write_sobject
+        assert sf.__name__
 
 
 def main() -> None:
