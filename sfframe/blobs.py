@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sfframe import orgs, soql
 from sfframe.errors import IncompleteAnswer, UsageError
-from sfframe.fetch import Plan, fetch
+from sfframe.fetch import fetch, planned
 from sfframe.jobs.lanes import run_lanes
 from sfframe.jobs.wire import download
 from sfframe.protocol.records import blob
@@ -68,27 +68,23 @@ def read_blobs(
     """
     import polars as pl
 
-    from sfframe.frames.selection import written_out
-    from sfframe.frames.shape import shape
+    from sfframe.frames.shape import is_grouped
 
     connection = orgs.connect(org)
-    bound = soql.bind(soql.parse(query, star=True), params or {}, text=query, timezone=connection.timezone)
-    sobject = connection.describe(bound.source.name)
+    plan = planned(connection, query, params, include_deleted=include_deleted, options=options)
+    sobject = connection.describe(plan.parsed.source.name)
     body = _BODIES.get(sobject.name)
-    if body is None or bound.group_by is not None or bound.count_only:
+    if body is None or is_grouped(plan.parsed) or plan.parsed.count_only:
         raise UsageError(
             f"{sobject.name} has no bodies that can be downloaded",
-            where=f"FROM {bound.source.name}",
+            where=f"FROM {plan.parsed.source.name}",
             remedy=f"Query records of {', '.join(_BODIES)}.",
         )
-    asked = written_out(bound, sobject, connection.describe)
-    wanted = shape(asked, sobject, connection.describe).names
+    wanted = plan.shape.names
     needed = ["Id", body.name, body.size, *([body.ending] if body.ending else [])]
     more = tuple(soql.Selected(soql.Path((name,))) for name in needed if name not in wanted)
-    whole = replace(asked, select=(*asked.select, *more))
-    columns = shape(whole, sobject, connection.describe)
-    plan = Plan(soql.to_text(whole), whole, columns, include_deleted, options)
-    found = _named(fetch(connection, plan).frame(), body, Path(folder))
+    whole = plan.with_query(replace(plan.parsed, select=(*plan.parsed.select, *more)), connection)
+    found = _named(fetch(connection, whole).frame(), body, Path(folder))
     Path(folder).mkdir(parents=True, exist_ok=True)
     work = [
         _fetching(connection, partial(blob, sobject.name, field=body.field), record, Path(path), size)

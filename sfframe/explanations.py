@@ -25,18 +25,43 @@ class QueryExplanation:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadReport:
+    """How one query went: who answered and why, how many rows came, what it cost. There are no values in it.
+
+    ``whole`` is False where nobody wanted the rest of the rows. ``calls`` are those of the connection in that time.
+    ``job_id`` is empty without a job.
+    """
+
+    sobject: str
+    transport: str
+    reason: str
+    rows: int
+    calls: int
+    seconds: float
+    whole: bool = True
+    job_id: str = ""
+
+    def __str__(self) -> str:
+        rows = f"{self.rows:,} rows{'' if self.whole else ', more were not wanted'}"
+        job = f", job {self.job_id}" if self.job_id else ""
+        cost = f"{self.calls:,} calls, {self.seconds:.1f} s{job}"
+        return f"{self.sobject} by {self.transport} ({self.reason}): {rows}, {cost}"
+
+
+@dataclass(frozen=True, slots=True)
 class ScanExplanation:
     """One scan of a lazy frame.
 
     ``pushed`` is the condition that the org applies for polars (``true``: none; ``false``: nothing can be found, so
     nothing is sent). ``residuals`` are the parts of the filter that polars applies itself, each with its reason.
-    ``queries`` are several where a list was too long for one.
+    ``queries`` are several where a list was too long for one. ``reads`` is how they went when the scan was used last.
     """
 
     sobject: str
     pushed: str
     residuals: tuple[tuple[str, str], ...]
     queries: tuple[QueryExplanation, ...]
+    reads: tuple[ReadReport, ...] = ()
 
     def lines(self) -> list[str]:
         """The scan as lines of text."""
@@ -54,6 +79,7 @@ class ScanExplanation:
         if not self.queries:
             told.append("  nothing is sent: no row can be found")
         told.append(f"  pushed: {_cut(self.pushed)}")
+        told += [f"  last use: {read}" for read in self.reads[:_SHOWN]]
         return told + [f"  polars filters: {_cut(part)} because {why}" for part, why in self.residuals]
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sfframe import orgs, soql
-from sfframe.errors import IncompleteAnswer, NotFound, SfframeError, UsageError
-from sfframe.fetch import Fetched, Plan, about, fetch
-from sfframe.ids import to18
+from sfframe import orgs
+from sfframe.errors import NotFound, SfframeError, UsageError
+from sfframe.fetch import Fetched, Plan, about, fetch, parts_of, planned
 from sfframe.jobs.kept_pages import KeptPages
 from sfframe.read_options import ReadOptions
 
@@ -62,7 +58,7 @@ def export_soql(
     target = Path(path)
     writeable(target)
     connection = orgs.connect(org)
-    plan = _planned(query, params or {}, connection, include_deleted, options)
+    plan = planned(connection, query, params, include_deleted=include_deleted, options=options)
     keep = _kept(target, plan, connection, resume=resume)
     try:
         with sink(target) as file:
@@ -99,39 +95,9 @@ def partition_soql(
     >>> len(sf.partition_soql("SELECT Id FROM User", 4, by="Id", org="local"))
     1
     """
-    if partitions < 1:
-        raise UsageError(f"partitions is {partitions}", remedy="Give a number from 1.")
     connection = orgs.connect(org)
-    plan = _planned(query, params or {}, connection, include_deleted, ReadOptions())
-    parsed = plan.parsed
-    if parsed.count_only or parsed.group_by or parsed.order_by or parsed.limit is not None or parsed.offset is not None:
-        raise UsageError(
-            "A query with aggregates, ORDER BY, LIMIT or OFFSET cannot be cut into parts",
-            remedy="Leave them out, and sort or cut the frame.",
-        )
-    sobject = connection.describe(parsed.source.name)
-    field = sobject.field(by)
-    if field is None or field.type not in {"id", "date", "datetime"}:
-        what = f"{sobject.name} has no field {by}" if field is None else f"{field.name} is of type {field.type}"
-        raise UsageError(what, remedy="Cut by Id, or by a date or datetime field.")
-    low, high = (_edge(connection, plan, field.name, descending=side) for side in (False, True))
-    edges = _edges(low, high, partitions) if low is not None and high is not None else []
-    conditions = _spans(field.name, edges, nillable=field.nillable)
-    return [soql.to_text(replace(parsed, where=_both(parsed.where, one))) for one in conditions]
-
-
-def _planned(query: str, params: Mapping[str, object], org: Org, include_deleted: bool, options: ReadOptions) -> Plan:
-    from sfframe.frames.selection import written_out
-    from sfframe.frames.shape import shape
-
-    parsed = soql.parse(query, star=True)
-    bound = soql.bind(parsed, params, text=query, timezone=options.timezone or org.timezone)
-    if bound.all_rows:  # what Apex calls it; the API has a resource of its own (rest.md 5)
-        bound, include_deleted = replace(bound, all_rows=False), True
-    sobject = org.describe(bound.source.name)
-    written = written_out(bound, sobject, org.describe)
-    text = query if written == parsed else soql.to_text(written)
-    return Plan(text, written, shape(written, sobject, org.describe), include_deleted, options)
+    plan = planned(connection, query, params, include_deleted=include_deleted)
+    return [part.query for part in parts_of(connection, plan, partitions, by=by)]
 
 
 def _kept(target: Path, plan: Plan, org: Org, *, resume: bool) -> KeptPages:
@@ -178,71 +144,4 @@ def _grouped(batches: Iterable[pl.DataFrame], plan: Plan) -> Iterator[pl.DataFra
     if waiting:
         yield pl.concat(waiting)
     elif not given:
-        from sfframe.codec.decode import readers_of, schema_of
-
-        options = plan.options
-        readers = readers_of(plan.shape, decimals=options.decimals, split=options.split_multipicklists)
-        yield pl.DataFrame(schema=schema_of(plan.shape, readers))
-
-
-# -- parts of a query -----------------------------------------------------------------------------------------------
-
-
-def _edge(org: Org, plan: Plan, field: str, *, descending: bool) -> object:
-    """The lowest or the highest value that the query finds, None where it finds none."""
-    order = "DESC NULLS LAST" if descending else "ASC NULLS LAST"
-    asked = soql.parse(f"SELECT {field} FROM {plan.parsed.source.name} ORDER BY {field} {order} LIMIT 1")
-    source = replace(asked, source=plan.parsed.source, related=plan.parsed.related, where=plan.parsed.where)
-    found = fetch(org, _planned(soql.to_text(source), {}, org, plan.include_deleted, ReadOptions(api="rest"))).frame()
-    value: object = found.item() if found.height else None
-    return value
-
-
-def _edges(low: object, high: object, partitions: int) -> list[str]:
-    """The values between the parts, as SOQL writes them, in their order and each once."""
-    if isinstance(low, str) and isinstance(high, str):
-        first, last = _number(low), _number(high)
-        places = [first + (last - first) * part // partitions for part in range(1, partitions)]
-        return [f"'{one}'" for one in dict.fromkeys(map(_id, places)) if low < one <= high]
-    if isinstance(low, dt.datetime) and isinstance(high, dt.datetime):
-        moments = [low + (high - low) * part / partitions for part in range(1, partitions)]
-        cut = dict.fromkeys(one.astimezone(dt.UTC).replace(microsecond=0) for one in moments)
-        return [one.strftime("%Y-%m-%dT%H:%M:%SZ") for one in cut if low < one <= high]
-    if isinstance(low, dt.date) and isinstance(high, dt.date):
-        days = dict.fromkeys(low + (high - low) * part // partitions for part in range(1, partitions))
-        return [one.isoformat() for one in days if low < one <= high]
-    raise IncompleteAnswer("the org gives no range of this field", remedy="Cut by another one.")
-
-
-def _spans(field: str, edges: list[str], *, nillable: bool) -> list[str]:
-    """Conditions that cover every value once; the first has the rows without one as well."""
-    if not edges:
-        return [""]
-    first = f"{field} < {edges[0]}"
-    spans = [f"{field} >= {low} AND {field} < {high}" for low, high in pairwise(edges)]
-    return [f"({first} OR {field} = null)" if nillable else first, *spans, f"{field} >= {edges[-1]}"]
-
-
-def _both(where: soql.Condition | None, span: str) -> soql.Condition | None:
-    if not span:
-        return where
-    condition = soql.parse(f"SELECT Id FROM Account WHERE {span}").where
-    if where is None or condition is None:
-        return condition
-    return soql.Logic("AND", (where, condition))
-
-
-def _number(record_id: str) -> int:
-    """An id as a number: its first 15 characters are digits of base 62 (rest.md 10)."""
-    value = 0
-    for character in record_id[:15]:
-        value = value * len(_DIGITS) + _DIGITS.index(character)
-    return value
-
-
-def _id(number: int) -> str:
-    characters = ""
-    for _ in range(15):
-        number, digit = divmod(number, len(_DIGITS))
-        characters = _DIGITS[digit] + characters
-    return to18(characters)
+        yield pl.DataFrame(schema=plan.schema)

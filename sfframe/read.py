@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal, get_args, overload
 
-from sfframe import orgs, soql
+from sfframe import orgs
 from sfframe.errors import IncompleteAnswer, QueryError, UsageError
-from sfframe.fetch import Plan, fetch, refused_by_bulk
+from sfframe.fetch import Plan, fetch, planned, refused_by_bulk
 from sfframe.protocol.query import QUERY_BYTES, query_bytes
 from sfframe.read_options import ReadOptions
 from sfframe.soql.parser import MAX_LENGTH
@@ -21,12 +20,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from sfframe.codec.layout import Shape
     from sfframe.connection.org import Org
-    from sfframe.frames.shape import Describe
     from sfframe.frames.statements import Room
     from sfframe.orgs import OrgLike
-    from sfframe.schema import SObject
 
 Backend = Literal["polars", "pandas", "pyarrow"]
 Parents = Literal["columns", "structs"]
@@ -109,55 +105,15 @@ def read_soql(
     convert = _converter(backend)
     if parents not in get_args(Parents):
         raise UsageError(f"parents cannot be {parents!r}", remedy='Use "columns" or "structs".')
-    parsed = soql.parse(query, star=True)
+    structs = parents == "structs"
     connection = orgs.connect(org)
-    bound = soql.bind(parsed, params or {}, text=query, timezone=options.timezone or connection.timezone)
-    if bound.all_rows:  # what Apex calls it; the API has a resource of its own (rest.md 5)
-        bound, include_deleted = replace(bound, all_rows=False), True
-    asked = _understood(bound, connection, structs=parents == "structs")
-    text = query if asked.query == parsed else soql.to_text(asked.query)
-    reading = _Reading(connection, asked.sobject, asked.describe, include_deleted, options)
-    frame = reading.whole(asked.query, text, asked.shape)
-    if parents == "structs":
+    plan = planned(connection, query, params, include_deleted=include_deleted, options=options, structs=structs)
+    frame = _Reading(connection, plan).whole()
+    if structs:
         from sfframe.frames.selection import parents_as_structs
 
-        frame = parents_as_structs(frame, asked.shape)
+        frame = parents_as_structs(frame, plan.shape)
     return convert(frame)
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A query whose names are known: written out, and what its answer looks like."""
-
-    query: soql.Query
-    shape: Shape
-    sobject: SObject
-    describe: Describe
-
-
-def _understood(query: soql.Query, org: Org, *, structs: bool) -> _Asked:
-    """Looks all names up; before one is refused, the describes are asked for once more (architecture.md 4.11)."""
-    try:
-        return _looked_up(query, org.describe, structs)
-    except UsageError:
-        return _looked_up(query, cache(lambda name: org.describe(name, fresh=True)), structs)
-
-
-def _looked_up(query: soql.Query, describe: Describe, structs: bool) -> _Asked:
-    from sfframe.frames.selection import with_object_names, written_out
-    from sfframe.frames.shape import shape
-
-    sobject = describe(query.source.name)
-    if not sobject.queryable:
-        raise UsageError(
-            f"{sobject.name} cannot be queried",
-            where=f"FROM {query.source.name}",
-            remedy="Ask for another object, or for access: this user may not read it.",
-        )
-    written = written_out(query, sobject, describe)
-    if structs:
-        written = with_object_names(written, sobject, describe)
-    return _Asked(written, shape(written, sobject, describe), sobject, describe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,61 +121,54 @@ class _Reading:
     """How the statements of one read are sent."""
 
     org: Org
-    sobject: SObject
-    describe: Describe
-    include_deleted: bool
-    options: ReadOptions
+    plan: Plan
 
-    def whole(self, query: soql.Query, text: str, shape: Shape) -> pl.DataFrame:
-        """The answer of a query, however long it is."""
+    def whole(self) -> pl.DataFrame:
+        """The answer of the query, however long it is."""
         from sfframe.frames.statements import by_values, united
 
-        room = self._room(query, shape)
-        if room.measure(text) <= room.most:
-            return self._fetched(query, text, shape)
-        parts = by_values(query, room)
+        plan, room = self.plan, self._room()
+        if room.measure(plan.query) <= room.most:
+            return self._fetched(plan)
+        parts = by_values(plan.parsed, room)
         if len(parts) == 1:
-            return self._by_columns(query, shape, room)
-        frames = [self._by_columns(part, self._shape(part), room) for part in parts]
-        return united(frames, query, shape.names)
+            return self._by_columns(plan, room)
+        frames = [self._by_columns(plan.with_query(part, self.org), room) for part in parts]
+        return united(frames, plan.parsed, plan.shape.names)
 
-    def _by_columns(self, query: soql.Query, shape: Shape, room: Room) -> pl.DataFrame:
+    def _by_columns(self, plan: Plan, room: Room) -> pl.DataFrame:
         from sfframe.frames.statements import by_columns, joined
 
-        parts = by_columns(query, self.sobject, room)
+        sobject = self.org.describe(plan.parsed.source.name)
+        parts = [plan.with_query(one, self.org) for one in by_columns(plan.parsed, sobject, room)]
         if len(parts) == 1:
-            return self._fetched(query, soql.to_text(query), shape)
+            return self._fetched(plan.with_rows(plan.parsed))
         for _ in range(_TRIES):
-            frame = joined([self._fetched(one, soql.to_text(one), self._shape(one)) for one in parts], shape.names)
+            frame = joined([self._fetched(one) for one in parts], plan.shape.names)
             if frame is not None:
                 return frame
         raise IncompleteAnswer(
             f"the fields need {len(parts)} queries, and between them records came, went or changed",
-            where=f"FROM {self.sobject.name}",
+            where=f"FROM {sobject.name}",
             remedy="Run it again, name fewer fields, or leave LIMIT out.",
         )
 
-    def _room(self, query: soql.Query, shape: Shape) -> Room:
+    def _room(self) -> Room:
         """What one statement may hold. A bulk query takes more than a URI, but a few calls are quicker than a job."""
         from sfframe.frames.statements import Room, by_values
 
+        query, options = self.plan.parsed, self.plan.options
         short = Room(query_bytes, QUERY_BYTES)
         long = Room(len, MAX_LENGTH)
-        if self.options.api == "rest" or refused_by_bulk(query, shape):
+        if options.api == "rest" or refused_by_bulk(query, self.plan.shape):
             return short
-        if self.options.api == "auto" and not (query.order_by or query.limit is not None):
+        if options.api == "auto" and not (options.pk_chunking or query.order_by or query.limit is not None):
             parts = by_values(query, short)
             if len(parts) <= _FEW_CALLS and all(map(short.has, parts)):
                 return short
         return long
 
-    def _shape(self, query: soql.Query) -> Shape:
-        from sfframe.frames.shape import shape
-
-        return shape(query, self.sobject, self.describe)
-
-    def _fetched(self, query: soql.Query, text: str, shape: Shape) -> pl.DataFrame:
-        plan = Plan(text, query, shape, include_deleted=self.include_deleted, options=self.options)
+    def _fetched(self, plan: Plan) -> pl.DataFrame:
         try:
             return fetch(self.org, plan).frame()
         except QueryError as refused:
@@ -228,7 +177,7 @@ class _Reading:
     def _with_near_names(self, refused: QueryError) -> QueryError:
         """Fields of WHERE and ORDER BY are the org's to know; what may have been meant is ours to say."""
         unknown = _NO_COLUMN.search(refused.said)
-        near = self.describe(unknown[2]).near(unknown[1]) if unknown is not None else []
+        near = self.org.describe(unknown[2]).near(unknown[1]) if unknown is not None else []
         if near:
             refused.remedy = f"Near: {', '.join(near)}."
         return refused

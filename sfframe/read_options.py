@@ -9,17 +9,22 @@ from typing import Literal, get_args
 from sfframe.errors import UsageError
 from sfframe.jobs.pacing import Pacing
 from sfframe.progress import Choice
+from sfframe.protocol.bulk1 import PkChunking
 
-Api = Literal["auto", "rest", "bulk2"]
+Api = Literal["auto", "rest", "bulk2", "bulk1"]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
     """How a read goes, and what becomes of special types.
 
-    ``api`` is ``"rest"``, ``"bulk2"``, or ``"auto"``: REST where only REST can answer and for small answers, a Bulk API
-    2.0 job else. ``decimals`` reads stored numbers as Decimal by their precision and scale; ``split_multipicklists``
-    reads them as lists. ``timezone`` (such as "Europe/Berlin") is what a datetime without zone means in ``params``.
+    ``api`` is ``"rest"``, ``"bulk2"``, ``"bulk1"``, or ``"auto"``: REST where only REST can answer and for small
+    answers, a Bulk API 2.0 job else. ``pk_chunking`` is for objects so large that a query takes too long: a Bulk API
+    1.0 job whose query the org cuts by ranges of so many ids (True: 100,000, its default; up to 250,000), each a batch
+    of its own. The org does so for custom objects and most standard ones, and for queries without ORDER BY, LIMIT and
+    conditions on ids. ``decimals`` reads stored numbers as Decimal by their precision and scale;
+    ``split_multipicklists`` reads them as lists. ``timezone`` (such as "Europe/Berlin") is what a datetime without zone
+    means in ``params``.
     ``pacing`` says when the state of a bulk job is asked for and when waiting ends; ``progress`` is True, False, "auto"
     or a function that gets the job's events; ``cancel`` ends the read within half a second when it is set.
 
@@ -30,6 +35,7 @@ class ReadOptions:
     """
 
     api: Api = "auto"
+    pk_chunking: bool | int = False
     decimals: bool = False
     split_multipicklists: bool = False
     timezone: str | None = None
@@ -42,3 +48,7 @@ class ReadOptions:
             raise UsageError(
                 f"There is no api {self.api!r}", remedy=f"Use one of {', '.join(map(repr, get_args(Api)))}."
             )
+        if self.pk_chunking is not False and self.api not in ("auto", "bulk1"):
+            raise UsageError("Only Bulk API 1.0 has PK chunking", remedy='Leave api out, or use api="bulk1".')
+        if not isinstance(self.pk_chunking, bool):
+            PkChunking(self.pk_chunking)  # refuses what the org would

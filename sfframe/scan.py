@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from sfframe import orgs, soql
 from sfframe.errors import UsageError
-from sfframe.explanations import Explanation, QueryExplanation, ScanExplanation
-from sfframe.fetch import BULK_FROM, Plan, fetch, refused_by_bulk
-from sfframe.protocol.query import QUERY_BYTES, query_bytes
+from sfframe.explanations import Explanation, QueryExplanation, ReadReport, ScanExplanation
+from sfframe.fetch import BULK_FROM, CARRIER_NAMES, Fetched, Plan, fetch, foretold, planned, refused_by_bulk, understood
+from sfframe.protocol.query import fits_in_uri
 from sfframe.protocol.query_plan import plans as query_plans
 from sfframe.read_options import ReadOptions
-from sfframe.soql import Call, Ordering, Path, Query, Selected
+from sfframe.soql import Call, Ordering, Path, Selected
 from sfframe.soql.parser import MAX_LENGTH
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from sfframe.codec.layout import Shape
     from sfframe.connection.org import Org
     from sfframe.frames.predicate import Predicate
     from sfframe.frames.pushdown import Pushed, Slice
-    from sfframe.frames.shape import Describe
     from sfframe.orgs import OrgLike
     from sfframe.protocol.query_plan import QueryPlan
 
@@ -63,7 +61,8 @@ def scan_soql(
     is the org's choice. ``head(n)`` right after the scan does the same, but polars hands no ``head`` past a filter.
 
     The org is asked anew each time that the frame is collected; the describes are asked now. An answer that is
-    shorter than the org says raises IncompleteAnswer when it ends, so a sink may have written part of it by then.
+    shorter than the org says raises IncompleteAnswer when it ends. ``sink_parquet`` has written part of it by then, as
+    polars writes the file and cannot rename it; ``export_soql`` gives a file its name only when it is whole.
 
     >>> import polars as pl, sfframe as sf
     >>> people = sf.scan_soql("SELECT Id, Name, Profile.Name FROM User", org="local")
@@ -71,11 +70,8 @@ def scan_soql(
     ['Name']
     """
     connection = orgs.connect(org)
-    parsed = soql.parse(query, star=True)
-    bound = soql.bind(parsed, params or {}, text=query, timezone=options.timezone or connection.timezone)
-    if bound.all_rows:  # what Apex calls it; the API has a resource of its own (rest.md 5)
-        bound, include_deleted = replace(bound, all_rows=False), True
-    return _Source(connection, bound, limit, include_deleted, options).lazy()
+    plan = planned(connection, query, params, include_deleted=include_deleted, options=options)
+    return _Source(connection, plan, limit).lazy()
 
 
 def scan_sobject(
@@ -105,8 +101,9 @@ def scan_sobject(
     named = [columns] if isinstance(columns, str) else columns
     added = [name for name in named if name.casefold() not in known]
     select = tuple(Selected(Path(tuple(name.split(".")))) for name in (*own, *added))
-    query = Query(select, soql.Source(described.name))
-    return _Source(connection, query, limit, include_deleted, options).lazy()
+    query = soql.Query(select, soql.Source(described.name))
+    plan = understood(connection, query, include_deleted=include_deleted, options=options)
+    return _Source(connection, plan, limit).lazy()
 
 
 def explain(lazy: pl.LazyFrame, *, plan: bool = False) -> Explanation:
@@ -153,33 +150,30 @@ class _Asking:
 class _Source:
     """What polars calls when a scan is used. It owns no connection and no file: it may be dropped at any time."""
 
-    def __init__(self, org: Org, query: Query, limit: int | None, include_deleted: bool, options: ReadOptions) -> None:
+    def __init__(self, org: Org, plan: Plan, limit: int | None) -> None:
         if limit is not None and limit < 0:
             raise UsageError(f"limit is {limit}", remedy="Give the number of rows, or None for all.")
         self.org = org
+        self.whole = plan
+        self.query, self.shape, self.options = plan.parsed, plan.shape, plan.options
         self.limit = limit
-        self.include_deleted = include_deleted
-        self.options = options
-        self.query, self.shape = _understood(query, org)
         self.grouped = _is_grouped(self.query)
+        self.reads: list[ReadReport] = []  # of the last use
 
     def lazy(self) -> pl.LazyFrame:
         """The LazyFrame over this source."""
         from polars.io.plugins import register_io_source
 
-        from sfframe.codec.decode import readers_of, schema_of
-
-        readers = readers_of(self.shape, decimals=self.options.decimals, split=self.options.split_multipicklists)
-        schema = schema_of(self.shape, readers)
         name = f"Salesforce {self.query.source.name}"
         # Pure: a scan that stands in a plan twice may be read once, so that a self-join sees one state of the org.
-        return register_io_source(self, schema=schema, is_pure=True, explain_name=name)
+        return register_io_source(self, schema=self.whole.schema, is_pure=True, explain_name=name)
 
     def __call__(
         self, columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         """The answer in batches, as polars' register_io_source wants it."""
         asking = self.asking(columns, predicate, rows)
+        self.reads = []
         before, after = asking.before, asking.after
         for plan, only in asking.plans:
             for batch in self._batches(plan, opening=asking.opening):
@@ -199,13 +193,27 @@ class _Source:
         """
         first = self._first_page(plan) if opening else None
         if first is None:
-            yield from fetch(self.org, plan).batches()
+            yield from self._fetched(plan)
             return
-        page = fetch(self.org, first).frame()
+        opened = fetch(self.org, first)
+        page = opened.frame()
+        self._note(opened)
         for at in range(0, page.height, _PIECE_ROWS):
             yield page.slice(at, _PIECE_ROWS)
         if page.height == _PAGE_ROWS:
-            yield from fetch(self.org, _behind(plan, page["Id"][-1])).batches()
+            yield from self._fetched(_behind(plan, page["Id"][-1]))
+
+    def _fetched(self, plan: Plan) -> Iterator[pl.DataFrame]:
+        fetched = fetch(self.org, plan)
+        try:
+            with closing(fetched.batches()) as batches:
+                yield from batches
+        finally:
+            self._note(fetched)
+
+    def _note(self, fetched: Fetched) -> None:
+        if fetched.report is not None:
+            self.reads.append(fetched.report)
 
     # -- what is sent -----------------------------------------------------------------------------------------------
 
@@ -249,32 +257,32 @@ class _Source:
         from sfframe.codec.layout import Shape
         from sfframe.frames.pushdown import narrowed
 
-        query, shape = self.query, self.shape
-        if not self.grouped and names:
+        plan = self.whole
+        if self.grouped:  # LIMIT would count the rows that are grouped
+            return plan
+        if names:
             kept = self._kept(names)
-            query = replace(query, select=tuple(query.select[place] for place in kept))
-            shape = Shape(tuple(shape.columns[place] for place in kept))
-        elif not self.grouped:
-            query = replace(query, select=(), count_only=True, order_by=())
-            shape = _shape_of(query, self.org.describe)
-        if not self.grouped:  # LIMIT would count the rows that are grouped
-            query = replace(narrowed(query, condition), limit=_least(query.limit, limit))
-        return Plan(soql.to_text(query), query, shape, include_deleted=self.include_deleted, options=self.options)
+            query = replace(self.query, select=tuple(self.query.select[place] for place in kept))
+            plan = replace(plan, parsed=query, shape=Shape(tuple(self.shape.columns[place] for place in kept)))
+        else:
+            plan = plan.with_query(replace(self.query, select=(), count_only=True, order_by=()), self.org)
+        query = narrowed(plan.parsed, condition)
+        return plan.with_rows(replace(query, limit=_least(query.limit, limit)))
 
     def _first_page(self, plan: Plan) -> Plan | None:
         """The first page of a plan in the order of Ids; None where the answer has no such order, or need not be cut."""
         query = plan.parsed
         key = self.org.describe(query.source.name).field("Id")
         cut = query.limit is not None or query.order_by or query.count_only
-        if self.options.api != "auto" or self.grouped or cut or key is None or not (key.sortable and key.filterable):
+        chosen = self.options.api != "auto" or self.options.pk_chunking
+        if chosen or self.grouped or cut or key is None or not (key.sortable and key.filterable):
             return None
         first = replace(query, order_by=(Ordering(_ID),), limit=_PAGE_ROWS)
-        shape = plan.shape
-        if "Id" not in shape.names:
-            first = replace(first, select=(*first.select, Selected(_ID)))
-            shape = _shape_of(first, self.org.describe)
-        text = soql.to_text(first)
-        return replace(plan, query=text, parsed=first, shape=shape) if query_bytes(text) <= QUERY_BYTES else None
+        if "Id" in plan.shape.names:
+            plan = plan.with_rows(first)
+        else:
+            plan = plan.with_query(replace(first, select=(*first.select, Selected(_ID))), self.org)
+        return plan if fits_in_uri(plan.query) else None
 
     def _kept(self, names: list[str]) -> list[int]:
         """The places of the select list that answer ``names``. Functions without alias stay together: the org calls
@@ -300,8 +308,8 @@ class _Source:
 
         plan = self._plan(names, True, None)
         by_rest = self.options.api == "rest" or bool(refused_by_bulk(plan.parsed, plan.shape))
-        if by_rest or self.options.api == "auto":
-            slices = spread(pushed, lambda condition: query_bytes(text(condition)) <= QUERY_BYTES)
+        if by_rest or (self.options.api == "auto" and not self.options.pk_chunking):
+            slices = spread(pushed, lambda condition: fits_in_uri(text(condition)))
             if by_rest or (len(slices) <= _FEW_CALLS and all(one.whole for one in slices)):
                 return slices
         return spread(pushed, lambda condition: len(text(condition)) <= MAX_LENGTH)
@@ -321,6 +329,7 @@ class _Source:
                 QueryExplanation(plan.query, _OPENED if opened else _transport(plan), _calls(plan, plans), plans)
                 for plan, plans in told
             ),
+            reads=tuple(self.reads),
         )
 
 
@@ -337,8 +346,7 @@ def _behind(plan: Plan, last: str) -> Plan:
     """The rows of a plan whose Ids come after ``last``."""
     from sfframe.frames.pushdown import narrowed
 
-    query = narrowed(plan.parsed, soql.Comparison(_ID, ">", soql.Value("string", last)))
-    return replace(plan, query=soql.to_text(query), parsed=query)
+    return plan.with_rows(narrowed(plan.parsed, soql.Comparison(_ID, ">", soql.Value("string", last))))
 
 
 def _least(*limits: int | None) -> int | None:
@@ -347,25 +355,19 @@ def _least(*limits: int | None) -> int | None:
 
 def _transport(plan: Plan) -> str:
     """Which API answers, as far as it can be told before the first page."""
-    refused = refused_by_bulk(plan.parsed, plan.shape)
-    if plan.options.api != "auto":
-        return f"{'REST' if plan.options.api == 'rest' else 'Bulk API 2.0'}, as asked for"
-    if refused:
-        return f"REST: a bulk query cannot have {refused}"
-    if query_bytes(plan.query) > QUERY_BYTES:
-        return "Bulk API 2.0: the query is too long for a URI"
-    if plan.parsed.limit is not None and plan.parsed.limit < BULK_FROM:
-        return f"REST: at most {plan.parsed.limit:,} rows"
-    return f"REST below {BULK_FROM:,} rows, as its first page tells; else a Bulk API 2.0 job"
+    decided = foretold(plan)
+    if decided is None:
+        return f"REST below {BULK_FROM:,} rows, as its first page tells; else a Bulk API 2.0 job"
+    return f"{CARRIER_NAMES[decided.api]}: {decided.reason}"
 
 
 def _calls(plan: Plan, told: tuple[QueryPlan, ...]) -> str:
     """How many requests to expect; with the org's plan it is known about how many rows will come."""
     rows = _least(plan.parsed.limit, told[0].rows if told else None)
-    by_bulk = _transport(plan).startswith("Bulk") or (
-        _transport(plan).endswith("job") and rows is not None and rows >= BULK_FROM
-    )
-    if by_bulk:
+    decided = foretold(plan)
+    if decided is not None and decided.api == "bulk1":
+        return "a job: 3 and its polls, 1 for each batch, and 1 for each file of its result"
+    if decided.api == "bulk2" if decided is not None else (rows or 0) >= BULK_FROM:
         return "a job: 2 and its polls, and 1 for each page of its result"
     if rows is None:
         return f"1 for each {_PAGE_ROWS:,} rows"
@@ -373,33 +375,7 @@ def _calls(plan: Plan, told: tuple[QueryPlan, ...]) -> str:
     return f"about {pages:,}" if told else f"at most {pages:,}"
 
 
-def _understood(query: Query, org: Org) -> tuple[Query, Shape]:
-    """The query written out, and its columns; before a name is refused, the describes are asked for once more
-    (architecture.md 4.11).
-    """
-    try:
-        return _looked_up(query, org.describe)
-    except UsageError:
-        return _looked_up(query, cache(lambda name: org.describe(name, fresh=True)))
-
-
-def _looked_up(query: Query, describe: Describe) -> tuple[Query, Shape]:
-    from sfframe.frames.selection import written_out
-
-    sobject = describe(query.source.name)
-    if not sobject.queryable:
-        raise UsageError(f"{sobject.name} cannot be queried", where=f"FROM {query.source.name}")
-    written = written_out(query, sobject, describe)
-    return written, _shape_of(written, describe)
-
-
-def _shape_of(query: Query, describe: Describe) -> Shape:
-    from sfframe.frames.shape import shape
-
-    return shape(query, describe(query.source.name), describe)
-
-
-def _is_grouped(query: Query) -> bool:
+def _is_grouped(query: soql.Query) -> bool:
     """Whether the rows of the answer are no records: groups, or one count."""
     from sfframe.frames.shape import is_grouped
 

@@ -17,6 +17,7 @@ import sfframe as sf
 
 REST = sf.ReadOptions(api="rest")
 BULK = sf.ReadOptions(api="bulk2")
+BULK1 = sf.ReadOptions(api="bulk1")
 WHEN = dt.datetime(2026, 3, 4, 5, 6, 7, 89_000, dt.UTC)
 
 FIELDS: list[dict[str, object]] = [
@@ -73,7 +74,7 @@ def rows(query, org, **options):
 # -- columns and types ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [REST, BULK], ids=["rest", "bulk2"])
+@pytest.mark.parametrize("options", [REST, BULK, BULK1], ids=["rest", "bulk2", "bulk1"])
 def test_parents_are_columns_in_the_order_of_the_select(org, options):
     """Pain simple-salesforce #203 #283 #811: nested records; seatunnel #10938: column order."""
     frame = sf.read_soql(
@@ -96,7 +97,7 @@ def test_parents_are_columns_in_the_order_of_the_select(org, options):
     ]
 
 
-@pytest.mark.parametrize("options", [REST, BULK], ids=["rest", "bulk2"])
+@pytest.mark.parametrize("options", [REST, BULK, BULK1], ids=["rest", "bulk2", "bulk1"])
 def test_parents_can_be_structs_that_know_their_object(org, options):
     frame = sf.read_soql(
         "SELECT Subject, What.Name, Who.Name FROM Task ORDER BY Subject", org=org, parents="structs", options=options
@@ -179,7 +180,7 @@ def test_functions_of_single_fields(org):
     assert rows(query, org) == [(2026, 1)]
 
 
-@pytest.mark.parametrize("options", [REST, BULK], ids=["rest", "bulk2"])
+@pytest.mark.parametrize("options", [REST, BULK, BULK1], ids=["rest", "bulk2", "bulk1"])
 def test_the_star_is_every_field_that_both_apis_have(org, options):
     frame = sf.read_soql("SELECT Name, *, Owner.Name FROM Account ORDER BY Name", org=org, options=options)
     described = sf.describe("Account", org=org).fields
@@ -234,19 +235,19 @@ def test_the_frame_can_be_of_pandas_or_arrow(org):
 # -- values that other tools lose -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [REST, BULK], ids=["rest", "bulk2"])
+@pytest.mark.parametrize("options", [REST, BULK, BULK1], ids=["rest", "bulk2", "bulk1"])
 def test_pain_sf_cli_3367_numbers_with_exponents_are_numbers(org, options):
     query = "SELECT Big__c, Small__c FROM Account WHERE Name = 'Acme'"
     assert rows(query, org, options=options) == [(123456789012345678.0, 0.00000001)]
 
 
-@pytest.mark.parametrize("options", [REST, BULK], ids=["rest", "bulk2"])
+@pytest.mark.parametrize("options", [REST, BULK, BULK1], ids=["rest", "bulk2", "bulk1"])
 def test_pain_salesforcer_12_text_that_looks_like_a_number_stays_text(org, options):
     query = "SELECT Code__c FROM Account WHERE Code__c != null ORDER BY Code__c"
     assert rows(query, org, options=options) == [("007",), ("1E5",)]
 
 
-@pytest.mark.parametrize("api", ["rest", "bulk2"])
+@pytest.mark.parametrize("api", ["rest", "bulk2", "bulk1"])
 def test_pain_salesforcer_40_decimals_by_precision_and_scale(org, api):
     options = sf.ReadOptions(api=api, decimals=True, split_multipicklists=True)
     frame = sf.read_soql("SELECT Small__c, Tags__c FROM Account WHERE Name = 'Acme'", org=org, options=options)

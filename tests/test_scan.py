@@ -125,7 +125,7 @@ def test_a_scan_can_be_sunk_and_taken_in_batches(place, tmp_path):
     assert_frame_equal(pl.concat(batches), expected, check_row_order=False)
 
 
-@pytest.mark.parametrize("api", ["rest", "bulk2"])
+@pytest.mark.parametrize("api", ["rest", "bulk2", "bulk1"])
 def test_each_api_gives_the_same_rows(place, api):
     scan = sf.scan_sobject("Account", org=place.org, options=sf.ReadOptions(api=api))
     few = C("NumberOfEmployees").is_between(1000, 4500)
@@ -286,7 +286,8 @@ def test_children_and_functions_are_selected_only_when_they_are_used(place):
 
 
 def test_explain_sends_nothing_and_tells_what_is_pushed_and_what_stays(place):
-    told = sf.explain(place.accounts.filter(C("Name") == "Acme").select("Id"))
+    accounts = sf.scan_sobject("Account", org=place.org)
+    told = sf.explain(accounts.filter(C("Name") == "Acme").select("Id"))
     assert place.asked()[0] == 0
     assert repr(told) == (
         "scan of Account\n"
@@ -298,6 +299,28 @@ def test_explain_sends_nothing_and_tells_what_is_pushed_and_what_stays(place):
         '  polars filters: [(col("Name")) == ("Acme")] because SOQL compares text without case'
     )
     assert told._repr_html_().startswith("<pre>scan of Account\n")
+
+
+def test_explain_tells_how_the_last_use_of_a_scan_went_and_the_log_too(place, caplog):
+    accounts = sf.scan_sobject("Account", org=place.org)
+    lazy = accounts.filter(C("Name") == "Account 7").select("Id")
+    assert sf.explain(lazy).scans[0].reads == ()
+    with caplog.at_level("INFO", logger="sfframe.fetch"):
+        assert lazy.collect().height == 1
+    (read,) = sf.explain(lazy).scans[0].reads
+    assert (read.sobject, read.transport, read.reason) == ("Account", "REST", "at most 2,000 rows")
+    assert (read.rows, read.calls, read.whole, read.job_id) == (1, 1, True, "")
+    assert [record.getMessage() for record in caplog.records] == [str(read)]
+    assert str(read).startswith("Account by REST (at most 2,000 rows): 1 rows, 1 calls, ")
+    assert "Account 7" not in caplog.text
+    assert repr(sf.explain(lazy)).splitlines()[-2] == f"  last use: {read}"
+
+
+def test_explain_says_that_the_rest_of_the_rows_was_not_wanted(place):
+    accounts = sf.scan_sobject("Account", org=place.org, options=sf.ReadOptions(api="rest"))
+    next(accounts.select("Id", "Name").collect_batches(chunk_size=10))
+    (read,) = sf.explain(accounts).scans[0].reads
+    assert (read.sobject, read.reason) == ("Account", "asked for")
 
 
 def test_explain_names_what_soql_has_no_words_for(place):
@@ -331,11 +354,11 @@ def test_explain_tells_every_scan_of_salesforce_and_no_other(place):
 @pytest.mark.parametrize(
     ("options", "limit", "transport", "calls"),
     [
-        (sf.ReadOptions(api="rest"), None, "REST, as asked for", "1 for each 2,000 rows"),
+        (sf.ReadOptions(api="rest"), None, "REST: asked for", "1 for each 2,000 rows"),
         (
             sf.ReadOptions(api="bulk2"),
             None,
-            "Bulk API 2.0, as asked for",
+            "Bulk API 2.0: asked for",
             "a job: 2 and its polls, and 1 for each page",
         ),
         (sf.ReadOptions(), 3_000, "REST: at most 3,000 rows", "at most 2"),

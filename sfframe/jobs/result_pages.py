@@ -49,6 +49,7 @@ class _Step:
 
     number: int
     locator: str | None
+    place: str | None  # its locator of today
     head: Future[PageHead] = field(default_factory=Future)
     rows: int | None = None
 
@@ -91,7 +92,7 @@ class PageTaker(Generic[T]):
         counted = [step.rows for step in self.steps]
         found, wanted = sum(rows for rows in counted if rows is not None), self.info.records_processed
         if None not in counted and wanted is not None and found != wanted:
-            raise incomplete(self.info, f"the pages have {found:,} rows, the job counted {wanted:,}")
+            raise incomplete(self.info.id, f"the pages have {found:,} rows, the job counted {wanted:,}")
 
     # -- the way ----------------------------------------------------------------------------------------------------
 
@@ -114,8 +115,8 @@ class PageTaker(Generic[T]):
 
     def _step(self, locator: str | None) -> _Step:
         if self.steps and any(step.locator == locator for step in self.steps):
-            raise incomplete(self.info, "the org names the same page twice")
-        self.steps.append(_Step(len(self.steps), locator))
+            raise incomplete(self.info.id, "the org names the same page twice")
+        self.steps.append(_Step(len(self.steps), locator, locator))
         return self.steps[-1]
 
     def _links(self, after: str) -> Iterator[str]:
@@ -149,28 +150,20 @@ class PageTaker(Generic[T]):
             raise
 
     def _taken(self, step: _Step, stop: Event) -> T:
-        locator, looked_up, cut = step.locator, 0, 0
-        for attempt in count(1):
+        return until_whole(partial(self._found_and_taken, step, stop), clock=self.clock, jitter=self.jitter, stop=stop)
+
+    def _found_and_taken(self, step: _Step, stop: Event) -> T:
+        for looked_up in count():
             try:
-                return self._taken_once(step, locator, stop)
+                return self._taken_once(step, stop)
             except ApiError as problem:
-                if problem.error_code != _LOST or locator is None or looked_up == _FOUND_AGAIN:
+                if problem.error_code != _LOST or step.place is None or looked_up == _FOUND_AGAIN:
                     raise
-                looked_up += 1
-                locator = self._found_again(step.number, stop)
-            except (IncompleteAnswer, DecodeError):
-                cut += 1
-                if cut == _CUT:
-                    raise
-            except ConnectionFailed:
-                pause = _AGAIN.wait(attempt, jitter=self.jitter())
-                if pause is None:
-                    raise
-                self.clock.wait(pause, stop)  # the next try notices a cancel
+            step.place = self._found_again(step.number, stop)
         raise AssertionError
 
-    def _taken_once(self, step: _Step, locator: str | None, stop: Event) -> T:
-        with self._stream(locator, stop) as answer:
+    def _taken_once(self, step: _Step, stop: Event) -> T:
+        with self._stream(step.place, stop) as answer:
             head = bulk2_query.read_page_head(answer.headers)
             step.rows = head.rows
             if not step.head.done():
@@ -198,14 +191,32 @@ class PageTaker(Generic[T]):
                         locator = bulk2_query.read_page_head(answer.headers).locator
                 if locator is not None:
                     return locator
-        raise incomplete(self.info, "the place of a page is no longer known to the org")
+        raise incomplete(self.info.id, "the place of a page is no longer known to the org")
 
 
-def incomplete(info: JobInfo, what: str) -> IncompleteAnswer:
+def until_whole(once: Callable[[], T], *, clock: Clock, jitter: Callable[[], float], stop: Event) -> T:
+    """What ``once`` gives, which is called again when a body broke off, and when what came was not whole."""
+    cut = 0
+    for attempt in count(1):
+        try:
+            return once()
+        except (IncompleteAnswer, DecodeError):
+            cut += 1
+            if cut == _CUT:
+                raise
+        except ConnectionFailed:
+            pause = _AGAIN.wait(attempt, jitter=jitter())
+            if pause is None:
+                raise
+            clock.wait(pause, stop)  # the next try notices a cancel
+    raise AssertionError
+
+
+def incomplete(job_id: str, what: str) -> IncompleteAnswer:
     """The error for an answer that is not the whole one."""
     return IncompleteAnswer(
         what,
-        where=f"job {info.id}",
+        where=f"job {job_id}",
         remedy="Read the job again by its id; if it stays so, run the query anew.",
-        job_id=info.id,
+        job_id=job_id,
     )
