@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Final
 
-from sfframe import orgs
-from sfframe.errors import NotFound, SfframeError, UsageError
+from sfframe import orgs, soql
+from sfframe.errors import IncompleteAnswer, NotFound, SfframeError, UsageError
 from sfframe.fetch import Fetched, Plan, about, fetch, parts_of, planned
-from sfframe.jobs.kept_pages import KeptPages
+from sfframe.jobs.kept_pages import KeptPages, KeptParts
+from sfframe.jobs.lanes import run_lanes
+from sfframe.progress import shown
 from sfframe.read_options import ReadOptions
 
 if TYPE_CHECKING:
@@ -17,12 +22,14 @@ if TYPE_CHECKING:
 
     from sfframe.connection.org import Org
     from sfframe.frames.saved import Saved
+    from sfframe.frames.sink import Sink
+    from sfframe.jobs.events import JobEvent, Listener
     from sfframe.orgs import OrgLike
 
 # Small row groups cost time and memory (measured.md 2), wide rows cost memory.
 _GROUP_ROWS: Final = 250_000
 _GROUP_BYTES: Final = 48 << 20
-_DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # of ids, in their order
+_LANES: Final = 8
 
 
 def export_soql(
@@ -32,18 +39,25 @@ def export_soql(
     params: Mapping[str, object] | None = None,
     org: OrgLike | None = None,
     include_deleted: bool = False,
+    partitions: int = 1,
+    by: str = "CreatedDate",
     resume: bool = False,
     options: ReadOptions = ReadOptions(),
 ) -> Saved:
     """Write the rows of a SOQL query to a file, however many there are, and give back where they are.
 
-    The ending of ``path`` says the format: .parquet, .csv, .jsonl or .arrow. Columns, types and ``params`` are those of
-    ``read_soql``; only a few pages are in memory at a time. The file has its name only when its rows are as many as the
-    org counted; before that nothing is to be seen of it.
+    The ending of ``path`` says the format: .parquet, .csv, .jsonl or .arrow; without one it is a folder of Parquet
+    files. Columns, types and ``params`` are those of ``read_soql``; only a few pages are in memory at a time. The file
+    has its name only when its rows are as many as the org counted; before that nothing is to be seen of it.
 
-    The pages of a bulk query wait in a hidden folder beside the file until it is complete. After an export that broke
-    off, ``resume=True`` reads on the same job and fetches only the pages that are missing; the job's results stay in
-    the org for seven days. Raises UsageError when the kept pages are those of another query or org.
+    ``partitions`` cuts the query as ``partition_soql`` does, ``by`` a date or datetime field or Id: each part is a
+    query of its own, up to 8 of them are read at once, and their rows stand in the file as they come. A record whose
+    ``by`` changes meanwhile may be in two parts or in none; CreatedDate and Id never change.
+
+    The pages of Bulk API 2.0 queries wait in a hidden folder beside the file until it is complete. After an export that
+    broke off, ``resume=True`` reads on the same jobs, in the same parts, and fetches only the pages that are missing;
+    the jobs' results stay in the org for seven days. Raises UsageError when the kept pages are those of another query
+    or org. What REST and Bulk API 1.0 answered is asked for anew.
 
     >>> import sfframe as sf
     >>> import tempfile
@@ -59,19 +73,28 @@ def export_soql(
     writeable(target)
     connection = orgs.connect(org)
     plan = planned(connection, query, params, include_deleted=include_deleted, options=options)
-    keep = _kept(target, plan, connection, resume=resume)
+    kept = KeptParts(target.with_name(f".{target.name}.pages"))
+    if not (resume and _belongs(kept, plan, connection, target)):
+        parts = parts_of(connection, plan, partitions, by=by) if partitions != 1 else [plan]
+        kept.begin(about(connection, plan), [part.query for part in parts])
+    keeps = kept.pages
     try:
         with sink(target) as file:
-            for batch in _grouped(_fetched(connection, plan, keep).batches(), plan):
-                file.write(batch)
+            rows = _written(connection, plan, kept.queries, keeps, _Groups(file))
+            if rows != file.height:
+                raise IncompleteAnswer(
+                    f"{file.height:,} rows were written, and {rows:,} have come",
+                    where=str(target),
+                    remedy="Run it again.",
+                )
     except SfframeError as problem:
-        if keep.about:
+        if any(keep.about for keep in keeps):
             problem.add_note("What has come so far is kept: the same export with resume=True (--resume) goes on.")
         raise
     finally:
-        if not keep.about:  # nothing that could be gone on with
-            keep.clear()
-    keep.clear()
+        if not any(keep.about for keep in keeps):  # nothing that could be gone on with
+            kept.clear()
+    kept.clear()
     return file.saved
 
 
@@ -100,18 +123,46 @@ def partition_soql(
     return [part.query for part in parts_of(connection, plan, partitions, by=by)]
 
 
-def _kept(target: Path, plan: Plan, org: Org, *, resume: bool) -> KeptPages:
-    keep = KeptPages(target.with_name(f".{target.name}.pages"))
-    noted = keep.about
-    if not resume:
-        keep.begin({})
-    elif noted and {**noted, **about(org, plan)} != noted:
+def _belongs(kept: KeptParts, plan: Plan, org: Org, target: Path) -> bool:
+    """Whether there is something to go on with; raises UsageError where it is of another query or org."""
+    if kept.about and kept.about != about(org, plan):
         raise UsageError(
             f"What is kept of {target.name} belongs to another query or org",
-            where=str(keep.folder),
+            where=str(kept.folder),
             remedy="Export without resume, which begins anew, or to another file.",
         )
-    return keep
+    return bool(kept.about)
+
+
+def _written(org: Org, plan: Plan, queries: list[str], keeps: list[KeptPages], groups: _Groups) -> int:
+    """Reads all parts, up to ``_LANES`` at once, and gives the number of rows that have come; each part is checked."""
+    options = plan.options
+
+    def work(number: int, query: str, keep: KeptPages, listener: Listener) -> Callable[[Event], int]:
+        def told(event: JobEvent) -> None:
+            listener(replace(event, part=number, parts=len(queries)))
+
+        def go(stop: Event) -> int:
+            rows = 0
+            part = replace(plan, query=query, parsed=soql.parse(query))
+            try:
+                part = replace(part, options=replace(options, progress=told, cancel=stop))
+                with closing(_fetched(org, part, keep).batches()) as batches:
+                    for batch in batches:
+                        rows += batch.height
+                        groups.add(batch)
+            except BaseException:
+                stop.set()  # what the other parts have brought is kept, and this file will never be whole
+                raise
+            return rows
+
+        return go
+
+    with shown(options.progress, title=f"export {plan.parsed.source.name}", rows=0) as listener:
+        pieces = [work(number, *one, listener) for number, one in enumerate(zip(queries, keeps, strict=True))]
+        rows = sum(run_lanes(pieces, cap=_LANES, cancel=options.cancel))
+    groups.end(plan.schema)
+    return rows
 
 
 def _fetched(org: Org, plan: Plan, keep: KeptPages) -> Fetched:
@@ -126,22 +177,37 @@ def _fetched(org: Org, plan: Plan, keep: KeptPages) -> Fetched:
     return fetch(org, plan, keep=keep)
 
 
-def _grouped(batches: Iterable[pl.DataFrame], plan: Plan) -> Iterator[pl.DataFrame]:
-    """Batches put together to the size of a row group; at least one, which may be empty."""
-    import polars as pl
+@dataclass(slots=True)
+class _Groups:
+    """Puts batches together to the size of a row group and writes them; safe to share by threads."""
 
-    waiting: list[pl.DataFrame] = []
-    rows = given = 0
-    size = 0.0
-    for batch in batches:
-        waiting.append(batch)
-        rows += batch.height
-        size += batch.estimated_size()
-        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
-            yield pl.concat(waiting)
-            waiting.clear()
-            given, rows, size = given + rows, 0, 0.0
-    if waiting:
-        yield pl.concat(waiting)
-    elif not given:
-        yield pl.DataFrame(schema=plan.schema)
+    file: Sink
+    lock: Lock = field(default_factory=Lock)
+    waiting: list[pl.DataFrame] = field(default_factory=list)
+    rows: int = 0
+    size: float = 0.0
+
+    def add(self, batch: pl.DataFrame) -> None:
+        """One more batch; it may be written now or later."""
+        with self.lock:
+            self.waiting.append(batch)
+            self.rows += batch.height
+            self.size += batch.estimated_size()
+            if self.rows >= _GROUP_ROWS or self.size >= _GROUP_BYTES:
+                self._write()
+
+    def end(self, schema: pl.Schema) -> None:
+        """Writes what is left; a file without rows has a group too, with the types."""
+        import polars as pl
+
+        if not self.file.height:
+            self.waiting.append(pl.DataFrame(schema=schema))
+        if self.waiting:
+            self._write()
+
+    def _write(self) -> None:
+        import polars as pl
+
+        self.file.write(pl.concat(self.waiting))
+        self.waiting.clear()
+        self.rows, self.size = 0, 0.0

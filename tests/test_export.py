@@ -6,14 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
 import sfframe as sf
-from sfframe.errors import NotFound, UsageError
+from sfframe.errors import Cancelled, NotFound, UsageError
+from sfframe.ids import to18
+from sfframe.jobs.events import JobEvent
 from sfframe.jobs.pacing import Pacing
 from sfframe.localorg import Fault
 from sfframe.localorg.store.settings import Settings
@@ -22,9 +26,11 @@ ROWS = 1_000
 QUERY = "SELECT Id, Name, NumberOfEmployees FROM Account ORDER BY Id"
 BULK = sf.ReadOptions(api="bulk2", pacing=Pacing(first=0.01), progress=False)
 REST = sf.ReadOptions(api="rest", progress=False)
+BULK1 = sf.ReadOptions(api="bulk1", pacing=Pacing(first=0.01), progress=False)
+PLAIN = "SELECT Id, Name, NumberOfEmployees FROM Account"
 WANTED = pl.DataFrame(
     {
-        "Id": [f"001AB{number:010d}AAA" for number in range(ROWS)],
+        "Id": [to18(f"001AB{number:010d}") for number in range(ROWS)],
         "Name": [f'Zoë "{number}"\nand, others' for number in range(ROWS)],
         "NumberOfEmployees": range(ROWS),
     }
@@ -51,7 +57,7 @@ def fetched_pages(served: sf.LocalOrg) -> int:
     return log.filter(pl.col("path").str.ends_with("/results")).height
 
 
-@pytest.mark.parametrize("options", [BULK, REST], ids=["bulk2", "rest"])
+@pytest.mark.parametrize("options", [BULK, REST, BULK1], ids=["bulk2", "rest", "bulk1"])
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl", ".arrow"])
 def test_every_form_of_file_has_all_rows_and_nothing_stays_beside_it(org, tmp_path, options, ending):
     saved = sf.export_soql(QUERY, tmp_path / f"all{ending}", org=org, options=options)
@@ -60,7 +66,7 @@ def test_every_form_of_file_has_all_rows_and_nothing_stays_beside_it(org, tmp_pa
     assert [file.name for file in tmp_path.iterdir()] == [f"all{ending}"]
 
 
-@pytest.mark.parametrize("options", [BULK, REST], ids=["bulk2", "rest"])
+@pytest.mark.parametrize("options", [BULK, REST, BULK1], ids=["bulk2", "rest", "bulk1"])
 def test_an_empty_answer_is_a_file_with_the_types(org, tmp_path, options):
     saved = sf.export_soql(f"{QUERY[:-12]} WHERE Name = 'none'", tmp_path / "no.parquet", org=org, options=options)
     assert pl.read_parquet(saved.path).equals(WANTED.clear())
@@ -73,7 +79,7 @@ def test_an_export_that_breaks_off_shows_no_file_and_resume_fetches_only_what_is
         sf.export_soql(QUERY, path, org=org, options=BULK)
     assert "resume=True" in caught.value.__notes__[0]
     assert not path.exists()
-    kept = len(list((tmp_path / ".all.parquet.pages").glob("page-*.csv")))
+    kept = len(list((tmp_path / ".all.parquet.pages").rglob("page-*.csv")))
     assert 4 <= kept <= 9
     served.faults.clear()
     served.clear_request_log()
@@ -122,11 +128,86 @@ def test_a_page_on_disk_that_is_not_whole_is_fetched_anew_by_the_next_try(served
     with pytest.raises(NotFound):
         sf.export_soql(QUERY, path, org=org, options=BULK)
     served.faults.clear()
-    page = sorted((tmp_path / ".all.parquet.pages").glob("page-*.csv"))[1]
+    page = sorted((tmp_path / ".all.parquet.pages").rglob("page-*.csv"))[1]
     page.write_bytes(page.read_bytes()[:-1_000])
     with pytest.raises(sf.SfframeError):
         sf.export_soql(QUERY, path, org=org, resume=True, options=BULK)
     assert sf.export_soql(QUERY, path, org=org, resume=True, options=BULK).scan().collect().equals(WANTED)
+
+
+# -- parts ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [BULK, REST, BULK1], ids=["bulk2", "rest", "bulk1"])
+@pytest.mark.parametrize("name", ["all.parquet", "all.csv", "folder"])
+def test_parts_that_are_read_at_once_make_one_file_with_every_row_once(served, org, tmp_path, options, name):
+    served.clear_request_log()
+    saved = sf.export_soql(PLAIN, tmp_path / name, org=org, partitions=4, by="Id", options=options)
+    assert saved.height == ROWS
+    assert saved.scan().collect().sort("Id").equals(WANTED)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+    made = served.request_log().filter(pl.col("method") == "POST", pl.col("path").str.ends_with("/job")).height
+    made += served.request_log().filter(pl.col("method") == "POST", pl.col("path").str.ends_with("/query")).height
+    assert made == (0 if options is REST else 4)
+
+
+def test_parts_of_an_empty_answer_are_a_file_with_the_types(org, tmp_path):
+    query = f"{PLAIN} WHERE Name = 'none'"
+    saved = sf.export_soql(query, tmp_path / "no.parquet", org=org, partitions=4, by="Id", options=BULK)
+    assert pl.read_parquet(saved.path).equals(WANTED.clear())
+
+
+def test_parts_that_break_off_go_on_with_their_own_jobs_and_pages(served, org, tmp_path):
+    path = tmp_path / "all.parquet"
+    served.faults.add(Fault("results_expired", nth=7))
+    with pytest.raises(NotFound) as caught:
+        sf.export_soql(PLAIN, path, org=org, partitions=4, by="Id", options=BULK)
+    assert "resume=True" in caught.value.__notes__[0]
+    assert not path.exists()
+    kept = len(list((tmp_path / ".all.parquet.pages").rglob("page-*.csv")))
+    assert kept >= 1
+    served.faults.clear()
+    served.clear_request_log()
+    saved = sf.export_soql(PLAIN, path, org=org, resume=True, options=BULK)  # in the parts that were begun
+    assert saved.scan().collect().sort("Id").equals(WANTED)
+    assert fetched_pages(served) <= 12 - kept
+    assert [file.name for file in tmp_path.iterdir()] == ["all.parquet"]
+
+
+def test_progress_tells_each_part_by_its_number(org, tmp_path):
+    events: list[JobEvent] = []
+    options = replace(BULK, progress=events.append)
+    sf.export_soql(PLAIN, tmp_path / "all.csv", org=org, partitions=4, by="Id", options=options)
+    assert {(event.part, event.parts) for event in events} == {(0, 4), (1, 4), (2, 4), (3, 4)}
+    assert sum({event.part: event.processed for event in events}.values()) == ROWS
+
+
+def test_a_cancel_ends_all_parts(served, org, tmp_path):
+    served.faults.add(Fault("latency", seconds=30.0, path="*/results*"))
+    cancel = threading.Event()
+    threading.Timer(0.5, cancel.set).start()
+    began = time.monotonic()
+    options = replace(BULK, cancel=cancel)
+    with pytest.raises(Cancelled):
+        sf.export_soql(PLAIN, tmp_path / "all.csv", org=org, partitions=4, by="Id", options=options)
+    assert time.monotonic() - began < 5
+    assert not (tmp_path / "all.csv").exists()
+
+
+def test_what_cannot_be_cut_is_refused_before_a_file_is_begun(org, tmp_path):
+    with pytest.raises(UsageError, match="cannot be cut into parts"):
+        sf.export_soql(QUERY, tmp_path / "all.csv", org=org, partitions=2)
+    with pytest.raises(UsageError, match="partitions is 0"):
+        sf.export_soql(PLAIN, tmp_path / "all.csv", org=org, partitions=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_takes_parts_for_a_file(command, tmp_path):
+    path = tmp_path / "users.csv"
+    run = command("query", "SELECT Id FROM User", "--org", "local", "--partitions", "3", "--output", str(path))
+    assert (run.returncode, run.stderr.splitlines()[-1].endswith(f"rows in {path}")) == (0, True)
+    run = command("query", "SELECT Id FROM User", "--org", "local", "--partitions", "3")
+    assert (run.returncode, run.stderr) == (2, "sfframe: Only a file can come in parts\nName it with --output.\n")
 
 
 @pytest.mark.slow
@@ -138,14 +219,14 @@ def test_an_export_whose_process_is_killed_goes_on(served, org, tmp_path):
     words = [sys.executable, "-m", "sfframe.cli", "query", QUERY, "--api", "bulk2", "--output", str(path)]
     process = subprocess.Popen(words, env=environment)
     pages, until = tmp_path / ".all.parquet.pages", time.monotonic() + 60
-    while len(list(pages.glob("page-*.csv"))) < 5 and time.monotonic() < until:
+    while len(list(pages.rglob("page-*.csv"))) < 5 and time.monotonic() < until:
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait(60)
     served.faults.clear()
     served.clear_request_log()
-    kept = len((pages / "pages.jsonl").read_text().splitlines())
+    kept = len((pages / "part-001" / "pages.jsonl").read_text().splitlines())
     done = subprocess.run([*words, "--resume"], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (0, f"1,000 rows in {path}")
     assert pl.read_parquet(path).equals(WANTED)
@@ -184,7 +265,9 @@ def test_a_date_is_cut_into_equal_spans_and_rows_without_one_are_in_the_first(lo
     ]
 
 
-@pytest.mark.parametrize("query", ["SELECT COUNT() FROM Account", "SELECT Id FROM Account LIMIT 3", QUERY])
+@pytest.mark.parametrize(
+    "query", ["SELECT COUNT() FROM Account", "SELECT MAX(Name) FROM Account", "SELECT Id FROM Account LIMIT 3", QUERY]
+)
 def test_a_query_that_cannot_be_cut_is_refused(org, query):
     with pytest.raises(UsageError, match="cannot be cut into parts"):
         sf.partition_soql(query, 2, org=org)

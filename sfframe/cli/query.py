@@ -22,6 +22,7 @@ def query(
     output: Annotated[str, Parameter(name=["--output", "-o"])] = "-",
     api: Api = "auto",
     include_deleted: bool = False,
+    partitions: int = 1,
     resume: Annotated[bool, Parameter(negative="")] = False,
     progress: bool | None = None,
 ) -> int:
@@ -36,9 +37,11 @@ def query(
     output
         A file (.csv, .parquet, .jsonl or .arrow) of any size, or - for CSV on standard output.
     api
-        rest, bulk2, or auto.
+        rest, bulk2, bulk1, or auto.
     include_deleted
         Include deleted and archived records.
+    partitions
+        For a file: cut the query into so many parts by CreatedDate, which are read at once.
     resume
         Go on with an export that broke off: only the pages that are missing are fetched.
     progress
@@ -48,6 +51,8 @@ def query(
     if output == "-":
         if resume:
             raise UsageError("Only a file can be gone on with", remedy="Name it with --output.")
+        if partitions != 1:
+            raise UsageError("Only a file can come in parts", remedy="Name it with --output.")
         with orgs.connect(org) as connection:
             frame = read_soql(soql, org=connection, include_deleted=include_deleted, options=options)
         from sfframe.frames.sink import text_of
@@ -56,7 +61,13 @@ def query(
         return 0
     with orgs.connect(org) as connection:
         saved = export_soql(
-            soql, Path(output), org=connection, include_deleted=include_deleted, resume=resume, options=options
+            soql,
+            Path(output),
+            org=connection,
+            include_deleted=include_deleted,
+            partitions=partitions,
+            resume=resume,
+            options=options,
         )
     print(f"{saved.height:,} rows in {saved.path}", file=sys.stderr)
     return 0

@@ -1,4 +1,4 @@
-"""The pages of one bulk query on disk, and a note of those that are whole, so that another process can go on."""
+"""The pages of bulk queries on disk, and a note of those that are whole, so that another process can go on."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from sfframe.protocol.bulk2_query import PageHead
 
 _NOTES: Final = "pages.jsonl"
 _ABOUT: Final = "about.json"
+_QUERIES: Final = "queries.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,6 @@ class KeptPages:
                     page.path.unlink(missing_ok=True)
                     del self._pages[locator]
 
-    def clear(self) -> None:
-        """Removes the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _noted(self) -> list[tuple[str | None, KeptPage]]:
         with contextlib.suppress(OSError):
             lines = (self.folder / _NOTES).read_text("utf-8").splitlines()
@@ -111,3 +108,36 @@ class KeptPages:
             return note["locator"], KeptPage(self.folder / note["file"], PageHead(note["rows"], note["next"]))
         except (ValueError, KeyError):
             return None
+
+
+class KeptParts:
+    """The pages of an answer that comes by several queries: a folder for each, which only its owner may look into.
+
+    ``about`` is what the answer belongs to, as the caller notes it; empty where nothing was noted. ``queries`` are the
+    texts of the parts: whoever goes on must ask for the same parts again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.about: dict[str, str] = {}
+        self.queries: list[str] = []
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            noted = json.loads((folder / _QUERIES).read_text("utf-8"))
+            self.about, self.queries = dict(noted["about"]), list(noted["queries"])
+
+    @property
+    def pages(self) -> list[KeptPages]:
+        """Those of each part, in the order of ``queries``."""
+        return [KeptPages(self.folder / f"part-{number + 1:03}") for number in range(len(self.queries))]
+
+    def begin(self, about: dict[str, str], queries: list[str]) -> None:
+        """Forgets all pages, and notes what the coming ones belong to."""
+        self.clear()
+        self.folder.mkdir(mode=0o700, parents=True)
+        self.about, self.queries = about, queries
+        with written_whole(self.folder / _QUERIES) as note:
+            note.write(json.dumps({"about": about, "queries": queries}).encode())
+
+    def clear(self) -> None:
+        """Removes the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
