@@ -63,6 +63,7 @@ class Load:
     rows_per_job: int = 30
     lanes: int = 2
     prefix: str = ""
+    patience: float = 60.0
 
     @property
     def frame(self) -> pl.DataFrame:
@@ -81,7 +82,7 @@ class Load:
             api=self.api,
             on_failed="ignore",
             limits=sf.LoadLimits(rows_per_job=self.rows_per_job, lanes=self.lanes),
-            pacing=sf.Pacing(first=0.005, longest=0.05),
+            pacing=sf.Pacing(first=0.005, longest=0.05, timeout=self.patience),
         )
 
     def write(self, org: sf.Org) -> sf.LoadResult[Any]:
