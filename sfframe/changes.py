@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from sfframe.connection.org import Org
-    from sfframe.frames.given import News
+    from sfframe.frames.given import Edge, News
     from sfframe.orgs import OrgLike
     from sfframe.schema import SObject
 
@@ -260,6 +260,8 @@ class _Reading:
         if not told and held is None:
             raise self._forgotten()
         stamp = self.selection.stamp
+        since = max(min(self.now, self.covered) - OVERLAP, self.since or dt.datetime.min.replace(tzinfo=dt.UTC))
+        edge = frames.Edge(stamp, since, self.now - _SETTLES)
         changed = None
         if self.selection.where is not None:
             changed = self._ask(_plain("Id", stamp), self._stamped(">=", self._gone_since), everywhere=True)
@@ -267,13 +269,12 @@ class _Reading:
         if changed is not None:
             left = changed.join(rows, on="Id", how="anti")
             gone = frames.all_gone([gone, frames.undated(left, pl.col(stamp))])
-        fresh = frames.news(rows, gone, given, stamp=stamp, settled=self.now - _SETTLES)
+        fresh = frames.news(rows, gone, given, edge)
         if held is not None:
-            fresh = self._compared(fresh, held, always=not told or self.since is None)
+            fresh = self._compared(fresh, held, edge, always=not told or self.since is None)
         elif self.since is None:
             fresh = replace(fresh, gone=fresh.gone.clear())  # who has nothing yet need not be told
         self._tell(fresh.rows)
-        since = max(min(self.now, self.covered) - OVERLAP, self.since or dt.datetime.min.replace(tzinfo=dt.UTC))
         watermark = Watermark(
             self._owner,
             self.described.name,
@@ -281,7 +282,7 @@ class _Reading:
             self.now,
             tuple(rows.columns),
             self.selection.digest,
-            frames.packed(fresh.given, since),
+            frames.packed(fresh.given),
             pl.__version__,
         )
         deleted = fresh.gone.select(frames.DELETED.names())
@@ -404,7 +405,7 @@ class _Reading:
 
     # -- all Ids ----------------------------------------------------------------------------------------------------
 
-    def _compared(self, fresh: News, held: pl.Series, *, always: bool) -> News:
+    def _compared(self, fresh: News, held: pl.Series, edge: Edge, *, always: bool) -> News:
         """``fresh`` with what a comparison of all Ids finds; without ``always`` only if there are not as many."""
         import polars as pl
 
@@ -418,11 +419,10 @@ class _Reading:
         missing = frames.undated(after.filter(~after.is_in(there.implode())).to_frame("Id"), pl.lit(self.now))
         lacking = there.filter(~there.is_in(after.implode()))
         rows = fresh.rows.join(missing, on="Id", how="anti", maintain_order="left")
-        noted = fresh.given
         if lacking.len():
             named = soql.Membership(soql.Path(("Id",)), "IN", (soql.Value("bind", _LACKING),))
             rows = pl.concat([rows, self._ask(self.selection.select, named, params={_LACKING: lacking.to_list()})])
-        noted = frames.noted(noted, rows, missing, stamp=self.selection.stamp, settled=self.now - _SETTLES)
+        noted = frames.noted(fresh.given, rows, missing, edge)
         gone = frames.all_gone([gone, missing.filter(pl.col("Id").is_in(held.implode()))])
         told = f"{missing.height:,} of yours are missing, {lacking.len():,} of the org's you do not have"
         self.notes.append(f"All {there.len():,} Ids were compared: {told}.")

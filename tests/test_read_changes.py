@@ -59,6 +59,7 @@ class Mirror:
             schema={"Id": pl.String, **dict.fromkeys(COLUMNS, pl.String), "SystemModstamp": stamp}
         )
         self.all_committed = True
+        self.told: set[str] = set()  # which records are gone
 
     def read(self):
         return changes(self.clocked, state=self.state, **self.options)
@@ -68,10 +69,13 @@ class Mirror:
         if self.all_committed:
             again = read.rows.join(self.stored, on=self.stored.columns, how="semi", nulls_equal=True)
             assert again.rows() == [], "given twice"
+        if not self.options:  # a record that does not meet the condition may change, and is told to be gone then
+            assert self.told.isdisjoint(read.deleted["Id"]), "told twice"
         if store:
             self.stored = read.applied_to(self.stored)
         if commit:
             read.commit()
+            self.told = self.told.union(read.deleted["Id"]).difference(read.rows["Id"])
         self.all_committed = commit
         return read
 
@@ -110,6 +114,19 @@ def test_the_first_read_gives_all_and_the_next_what_is_new_changed_or_deleted(cl
     third = changes(clocked, second.commit())
     assert (names(third), gone(third), bool(third)) == ([], [], False)
     assert four in first.rows["Id"]
+
+
+@pytest.mark.parametrize("api", ["rest", "bulk2"])
+def test_both_apis_give_the_same_changes(clocked, api):
+    one, two = clocked.insert("one", "two")
+    options = sf.ReadOptions(api=api)
+    mark = changes(clocked, options=options).commit()
+    clocked.update(one, Rating="Hot")
+    clocked.delete(two)
+    read = changes(clocked, mark, options=options)
+    assert (read.rows.rows(), read.deleted.rows()) == ([(one, "one", "Hot", NOON)], [(two, NOON)])
+    other = sf.ReadOptions(api="bulk2" if api == "rest" else "rest")
+    assert not changes(clocked, read.commit(), options=other)
 
 
 def test_nothing_is_moved_before_the_commit(clocked, tmp_path):
@@ -254,6 +271,31 @@ def test_a_delete_for_good_is_told_once_its_minute_is_over(clocked):
     third = changes(clocked, second.commit())
     assert (gone(second), gone(third)) == ([], [one])
     assert gone(changes(clocked, third.commit())) == []
+
+
+def test_undeleted_between_the_question_for_deletes_and_that_for_rows_is_there(clocked):
+    one, two = clocked.insert("one", "two")
+    mark = changes(clocked).commit()
+    clocked.tick(minutes=20)
+    clocked.delete(one)
+    clocked.meanwhile[3] = partial(clocked.undelete, one)  # behind the clock, the recycle bin and the log
+    read = changes(clocked, mark)
+    assert (clocked.meanwhile, names(read), gone(read)) == ({}, ["one"], [])
+    clocked.meanwhile[3] = partial(clocked.delete, two)
+    second = changes(clocked, read.commit())
+    assert (clocked.meanwhile, names(second), gone(second)) == ({}, [], [])
+    assert gone(changes(clocked, second.commit())) == [two]
+
+
+def test_a_record_that_leaves_the_recycle_bin_before_the_log_tells_of_it_is_told_once(clocked):
+    (one,) = clocked.insert("one")
+    mark = changes(clocked).commit()
+    clocked.delete(one)
+    second = changes(clocked, mark)
+    clocked.purge(one)
+    third = changes(clocked, second.commit())
+    clocked.tick(minutes=1)
+    assert (gone(second), gone(third), gone(changes(clocked, third.commit()))) == ([one], [], [])
 
 
 @pytest.mark.parametrize(("times", "given"), [(1, ["one", "two"]), (99, None)], ids=["once", "always"])
@@ -447,6 +489,26 @@ def test_a_since_whose_deletes_are_forgotten_asks_for_a_comparison_of_all_ids(cl
     clocked.end_faults()
     assert not changes(clocked, read.commit())
     assert new in read.rows["Id"]
+
+
+def test_a_log_that_begins_behind_since_has_not_told_all(clocked):
+    clocked.insert("one")
+    mark = changes(clocked).commit()
+    log = {
+        "deletedRecords": [],
+        "earliestDateAvailable": "2026-03-04T11:51:00.000+0000",
+        "latestDateCovered": "2026-03-04T12:00:00.000+0000",
+    }
+    org = answering(clocked.connection, log, lambda call: call.path.endswith("/deleted"))
+    with pytest.raises(sf.IncompleteAnswer, match="no longer tells"):
+        sf.read_changes("Account", since=mark, columns=COLUMNS, org=org)
+
+
+def test_without_a_log_the_recycle_bin_has_told_all_of_fifteen_days(clocked):
+    clocked.add_fault(Fault("answer", status=400, path=LOG, code="INVALID_TYPE"))
+    assert gone(changes(clocked, NOON - dt.timedelta(days=14))) == []
+    with pytest.raises(sf.IncompleteAnswer, match="no longer tells"):
+        changes(clocked, NOON - dt.timedelta(days=16))
 
 
 def test_with_known_ids_a_count_finds_the_gap_and_a_comparison_fills_it(clocked):

@@ -39,36 +39,45 @@ def nothing_given() -> pl.DataFrame:
     return _GIVEN.to_frame()
 
 
-def news(rows: pl.DataFrame, gone: pl.DataFrame, given: pl.DataFrame, *, stamp: str, settled: dt.datetime) -> News:
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Where times end: the next read begins at ``since``, and a second from ``settled`` on may not be over yet. The
+    field ``stamp`` has the time of a row.
+    """
+
+    stamp: str
+    since: dt.datetime
+    settled: dt.datetime
+
+
+def news(rows: pl.DataFrame, gone: pl.DataFrame, given: pl.DataFrame, edge: Edge) -> News:
     """What of ``rows`` (live) and ``gone`` differs from what was ``given`` last. A record in both is live: it was
     undeleted between the two questions.
 
-    A row is known by its Id and its ``stamp``. One whose stamp is not before ``settled`` may have been changed again
-    within the same second, so there the hash of all its cells decides.
+    A row is known by its Id and its stamp. Where that was not settled when it was given, the record may have been
+    changed again within the same second, so there the hash of all its cells decides.
     """
-    live = _live(rows, stamp)
-    before = live.join(given, on="Id", how="left", maintain_order="left", suffix="_given")
-    known = before.select(
-        known=~pl.col("gone_given")
-        & (pl.col("moment") == pl.col("moment_given"))
-        & (pl.col("hash_given").is_null() | (pl.col("hash") == pl.col("hash_given")))
-    )["known"]
+    live = given.filter(~pl.col("gone"))
+    met = _live(rows.join(live, on="Id", how="semi"), edge.stamp).join(live, on="Id", suffix="_given")
+    known = met.filter(
+        pl.col("moment") == pl.col("moment_given"),
+        pl.col("hash_given").is_null() | (pl.col("hash") == pl.col("hash_given")),
+    )
     left = gone.join(rows, on="Id", how="anti", maintain_order="left")
     return News(
-        rows.filter(~known.fill_null(value=False)),
+        rows.join(known, on="Id", how="anti", maintain_order="left") if known.height else rows,
         left.join(given.filter("gone"), on="Id", how="anti", maintain_order="left"),
-        noted(given, rows, left, stamp=stamp, settled=settled),
+        noted(given, rows, left, edge),
     )
 
 
-def noted(
-    given: pl.DataFrame, rows: pl.DataFrame, gone: pl.DataFrame, *, stamp: str, settled: dt.datetime
-) -> pl.DataFrame:
+def noted(given: pl.DataFrame, rows: pl.DataFrame, gone: pl.DataFrame, edge: Edge) -> pl.DataFrame:
     """``given`` as it is when ``rows`` and ``gone``, which share no record, have been given too."""
-    unsettled = pl.when(pl.col("moment") >= settled).then("hash").alias("hash")
+    recent = _live(rows.filter(pl.col(edge.stamp) >= edge.since), edge.stamp)
+    unsettled = pl.when(pl.col("moment") >= edge.settled).then("hash").alias("hash")
     marks = gone.select("Id", "moment", pl.lit(value=True).alias("gone"), pl.lit(None, pl.UInt64).alias("hash"))
-    now = pl.concat([_live(rows, stamp).with_columns(unsettled), marks])
-    return pl.concat([now, given.join(now, on="Id", how="anti")])
+    earlier = given.join(rows, on="Id", how="anti").join(gone, on="Id", how="anti")
+    return pl.concat([recent.with_columns(unsettled), marks, earlier]).filter(pl.col("moment") >= edge.since)
 
 
 def _live(rows: pl.DataFrame, stamp: str) -> pl.DataFrame:
@@ -76,12 +85,11 @@ def _live(rows: pl.DataFrame, stamp: str) -> pl.DataFrame:
     return rows.select("Id", moment, pl.lit(value=False).alias("gone"), rows.hash_rows().alias("hash"))
 
 
-def packed(given: pl.DataFrame, since: dt.datetime) -> bytes:
-    """What of ``given`` a read from ``since`` on may meet again, to be kept."""
-    kept = given.filter(pl.col("moment") >= since)
+def packed(given: pl.DataFrame) -> bytes:
+    """``given`` to be kept."""
     file = io.BytesIO()
-    if kept.height:
-        kept.sort("moment", "Id").write_parquet(file, compression="zstd")
+    if given.height:
+        given.sort("moment", "Id").write_parquet(file, compression="zstd")
     return file.getvalue()
 
 
