@@ -113,6 +113,24 @@ def test_all_or_none_rolls_a_call_back_as_a_whole(keyed: sf.Org) -> None:
     assert sf.read_soql("SELECT COUNT() FROM Account", org=keyed).item() == 1
 
 
+def test_a_duplicate_rule_with_an_alert_is_overruled_where_the_caller_allows_duplicates(
+    keyed: sf.Org, local_org: sf.LocalOrg
+) -> None:
+    local_org.duplicate_rule("Account", name="Same name", fields=["Name"], block=False)
+    frame = pl.DataFrame({"Ext_Id__c": ["a"], "Name": ["Twin"]})
+    sf.write_sobject(frame, "Account", operation="upsert", external_id_field="Ext_Id__c", org=keyed)
+    twin = frame.with_columns(Ext_Id__c=pl.lit("b"))
+    refused = sf.write_sobject(
+        twin, "Account", operation="upsert", external_id_field="Ext_Id__c", org=keyed, options=by("collections")
+    )
+    assert refused.frame["sf__ErrorCode"].to_list() == ["DUPLICATES_DETECTED"]
+    allowed = sf.LoadOptions(headers=sf.LoadHeaders(allow_duplicates=True))
+    saved = sf.write_sobject(
+        twin, "Account", operation="upsert", external_id_field="Ext_Id__c", org=keyed, options=allowed
+    )
+    assert saved.counts == {"created": 1}
+
+
 def test_options_that_no_api_has_together_are_refused() -> None:
     for wrong in (
         {"api": "bulk2", "headers": sf.LoadHeaders(serial=True)},

@@ -122,13 +122,16 @@ class LocalOrg:
         """
         rules.declare(self._store, ValidationRule(self._object(sobject).name, name, when, message, field))
 
-    def duplicate_rule(self, sobject: str, *, name: str, fields: list[str], message: str | None = None) -> None:
+    def duplicate_rule(
+        self, sobject: str, *, name: str, fields: list[str], message: str | None = None, block: bool = True
+    ) -> None:
         """Let an object refuse rows with DUPLICATES_DETECTED that agree with a live row in all ``fields``.
 
-        Text is compared without case, empty values agree with nothing. What is said of ``validation_rule`` holds for
-        the name and for how long it is kept.
+        A rule that does not ``block`` gives an alert: REST requests with ``Sforce-Duplicate-Rule-Header:
+        allowSave=true`` save the rows all the same. Text is compared without case, empty values agree with nothing.
+        What is said of ``validation_rule`` holds for the name and for how long it is kept.
         """
-        declared = DuplicateRule(self._object(sobject).name, name, tuple(fields))
+        declared = DuplicateRule(self._object(sobject).name, name, tuple(fields), block=block)
         rules.declare(self._store, replace(declared, message=message) if message else declared)
 
     def insert(self, name: str, rows: pl.DataFrame) -> list[str]:

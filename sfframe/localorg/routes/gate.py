@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sfframe.localorg.services import rules
 from sfframe.localorg.services.bulk1_errors import Bulk1Error
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.services import Services
@@ -50,6 +51,8 @@ class Gate:
             await self._app(scope, receive, send)
             return
         used, allowed = services.limits.count_call()
+        said = Headers(scope=scope).get("sforce-duplicate-rule-header", "")
+        rules.allow_save.set("allowsave=true" in said.replace(" ", "").lower())
 
         async def with_usage(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,7 +1,6 @@
 """Records over HTTP: /services/data/vNN.0/sobjects/X and below (rest.md 7).
 
-The headers that change automation (Sforce-Auto-Assign, Sforce-Duplicate-Rule-Header, Sforce-Mru) are taken and have
-nothing to change here.
+The headers that change automation (Sforce-Auto-Assign, Sforce-Mru) are taken and have nothing to change here.
 """
 
 from __future__ import annotations

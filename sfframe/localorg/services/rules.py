@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import duckdb
@@ -16,6 +17,8 @@ from sfframe.localorg.store.rules import DuplicateRule, Rule, ValidationRule
 from sfframe.localorg.store.store import Store
 
 DUPLICATE = "DUPLICATES_DETECTED"
+# Whether the request at hand saves what rules only warn of (Sforce-Duplicate-Rule-Header: allowSave, rest.md 1.3).
+allow_save: ContextVar[bool] = ContextVar("allow_save", default=False)
 _AFTER = "saving_after"
 _DOUBLES = "saving_doubles"
 _VERSION = "v60.0"  # any will do: nothing of a condition is shown
@@ -66,7 +69,7 @@ def refuse_invalid(task: Task, cursor: duckdb.DuckDBPyConnection, rows: int) -> 
             said = problem("FIELD_CUSTOM_VALIDATION_EXCEPTION", literal(rule.message), literal(rule.field or ""))
             ids = _violating(task.store, task.obj, rule)
             cursor.execute(f"UPDATE saving_rows SET problem = {said} WHERE problem IS NULL AND id IN ({ids})")
-    declared = [rule for rule in rules if isinstance(rule, DuplicateRule)]
+    declared = [rule for rule in rules if isinstance(rule, DuplicateRule) and (rule.block or not allow_save.get())]
     if declared:
         cursor.execute(f"CREATE OR REPLACE TEMP TABLE {_DOUBLES} (record BIGINT, rule VARCHAR, id VARCHAR)")
     for rule in declared:
@@ -106,7 +109,7 @@ class Doubles:
         }
         return {
             "duplicateResult": {
-                "allowSave": False,
+                "allowSave": not self.rule.block,
                 "duplicateRule": self.rule.name,
                 "duplicateRuleEntityType": name,
                 "errorMessage": self.rule.message,

@@ -24,12 +24,16 @@ class ValidationRule:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateRule:
-    """A row is refused with ``message`` where a live row has the same values in all ``fields``; text without case."""
+    """A row is refused with ``message`` where a live row has the same values in all ``fields``; text without case.
+
+    A rule that does not ``block`` only warns: a request that says so saves the row all the same.
+    """
 
     object: str
     name: str
     fields: tuple[str, ...]
     message: str = "Use one of these records?"  # bulk2.md 6.3
+    block: bool = True
 
 
 Rule = ValidationRule | DuplicateRule
