@@ -32,6 +32,7 @@ from sfframe.options import LoadOptions, OnFailed
 from sfframe.progress import shown
 from sfframe.protocol import bulk2_ingest
 from sfframe.results import SUCCEEDED, TROUBLE, Cost, GiveBack, LoadResult, Target
+from sfframe.spool import writing
 
 if TYPE_CHECKING:
     import polars as pl
@@ -361,7 +362,12 @@ def complete(prepared: Prepared, rows: Rows, org: Org, options: LoadOptions, res
     driven = drive(prepared, org, options, spill=results is not None and isinstance(rows, KeptRows))
     failures = failures_of(prepared.folder)
     slices = accounted(rows, (told() for told in driven.verdicts), rejected(failures), never_sent=prepared.never_sent)
-    stored, counts = _stored(slices, rows, results)
+    try:
+        with writing(results or home()):
+            stored, counts = _stored(slices, rows, results)
+    except SfframeError as problem:  # the answers are kept, and a resume gives them
+        problem.run = prepared.run.run_id
+        raise
     notes = [f"job {answer.job_id}: {answer.error}" for answer in driven.answers if answer.error and answer.job_id]
     notes += prepared.notes
     if driven.surplus:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from sfframe.errors import SfframeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,16 @@ class Answers:
     error: str = ""
     ordered: Path | None = None
     batch_id: str = ""
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Says it in full where the disk does not take a file: it is full, read-only, or gone."""
+    try:
+        yield
+    except OSError as problem:
+        raise SfframeError(
+            f"a file cannot be written: {problem.strerror or problem}",
+            where=str(place),
+            remedy="Make room, or use another disk (SFFRAME_HOME names the spool's). What was sent can be resumed.",
+        ) from problem

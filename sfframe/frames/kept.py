@@ -13,15 +13,20 @@ from pathlib import Path
 import polars as pl
 
 from sfframe.frames.intake import Stream
+from sfframe.spool import writing
 
 
 def write_frame(path: Path, frame: pl.DataFrame) -> None:
-    """Writes ``frame`` to ``path``, readable by its owner only; the file has its name only when it is whole."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Writes ``frame`` to ``path``, readable by its owner only; the file has its name only when it is whole.
+
+    A disk that is full raises ``SfframeError``.
+    """
     half = path.with_name(f".{path.name}.half")
-    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        frame.write_ipc(file)
-    half.replace(path)
+    with writing(path.parent):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            frame.write_ipc(file)
+        half.replace(path)
 
 
 def read_frame(path: Path) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from sfframe.backoff import Backoff
 from sfframe.errors import Cancelled, ConnectionFailed, LedgerError
 from sfframe.jobs.pacing import SYSTEM_CLOCK, Clock
 from sfframe.protocol.call import Call, Streamed
-from sfframe.spool import Part
+from sfframe.spool import Part, writing
 
 T = TypeVar("T")
 
@@ -74,11 +74,12 @@ def written_whole(target: Path) -> Iterator[BinaryIO]:
     """A new file that has its name only when it is whole and on the disk; readable by its owner only."""
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     try:
-        with _owner_only(partial) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # the ledger will say that it is here
-        partial.replace(target)
+        with writing(target.parent):
+            with _owner_only(partial) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())  # the ledger will say that it is here
+            partial.replace(target)
     finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
