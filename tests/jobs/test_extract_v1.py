@@ -47,17 +47,18 @@ class QueryOrg(ScriptedOrg):
         return "file" if "/result/" in call.path else call.path.rpartition("/")[2], None
 
     def _do(self, step: str, call: Call[object], _job: object) -> Reply:
+        body = call.body if isinstance(call.body, bytes) else b""
         match step:
             case "create":
-                self.made.append((call.body, dict(call.headers)))
+                self.made.append((body, dict(call.headers)))
                 return _xml(
                     f"<jobInfo {_XMLNS}><id>750AB000000000{len(self.made)}AAA</id><state>Open</state></jobInfo>"
                 )
             case "add":
-                self.queries.append(call.body)
+                self.queries.append(body)
                 return _xml(f"<batchInfo {_XMLNS}><id>{BATCHES[0]}</id><state>Queued</state></batchInfo>")
             case "change":
-                self.states.append(re.search(rb"<state>(\w+)", call.body)[1].decode())
+                self.states += re.findall(r"<state>(\w+)", body.decode())
                 return _xml(f"<jobInfo {_XMLNS}><id>{JOB}</id><state>{self.states[-1]}</state></jobInfo>")
             case "batch":
                 self.polls += 1
@@ -92,7 +93,7 @@ def waited(org: QueryOrg, *, chunked: bool = False, **options) -> tuple[BatchInf
     return wait_for_batches(org, JOB, chunked=chunked, clock=FastClock(), jitter=lambda: 0.5, **options)
 
 
-def files(org: QueryOrg, batches, take=lambda page: b"".join(page.chunks), **options) -> list[bytes]:
+def files(org: QueryOrg, batches, take=lambda page: b"".join(page.chunks), **options):
     return list(take_files(org, batches, take, clock=FastClock(), jitter=lambda: 0.5, **options))
 
 
