@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -38,15 +39,9 @@ def in_pieces(frame: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
     return (frame[start : start + size] for start in range(0, frame.height, size))
 
 
-def upserted(data: object, org: sf.Org, **more: object) -> sf.LoadResult[pl.DataFrame]:
+def upserted(data: object, org: sf.Org, **more: Any) -> sf.LoadResult[Any]:
     return sf.write_sobject(
-        data,  # type: ignore[arg-type]
-        "Account",
-        operation="upsert",
-        external_id_field="Ext_Id__c",
-        columns={"n": None},
-        org=org,
-        **more,  # type: ignore[arg-type]
+        data, "Account", operation="upsert", external_id_field="Ext_Id__c", columns={"n": None}, org=org, **more
     )
 
 
@@ -176,9 +171,10 @@ def test_a_dry_run_checks_and_counts_and_sends_nothing(keyed: sf.Org, local_org:
 def test_the_same_insert_is_refused_a_second_time_unless_it_is_meant(org: sf.Org) -> None:
     frame = pl.DataFrame({"Name": ["a", "b"]})
     first = sf.write_sobject(frame, "Account", operation="insert", org=org)
-    for on_invalid in ("raise", "reject"):
+    choices: tuple[Literal["raise", "reject"], ...] = ("raise", "reject")
+    for on_invalid in choices:
         with pytest.raises(sf.UsageError, match="The same rows were inserted before, 2 of them with success") as told:
-            sf.write_sobject(frame, "Account", operation="insert", org=org, on_invalid=on_invalid)  # type: ignore[arg-type]
+            sf.write_sobject(frame, "Account", operation="insert", org=org, on_invalid=on_invalid)
         assert first.run in str(told.value)
     assert sf.history().height == 1
     assert sf.read_soql("SELECT COUNT() FROM Account", org=org).item() == 2

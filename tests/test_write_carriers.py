@@ -140,7 +140,7 @@ def test_options_that_no_api_has_together_are_refused() -> None:
         {"column_delimiter": "SPACE"},
     ):
         with pytest.raises(sf.UsageError):
-            sf.LoadOptions(**wrong)  # type: ignore[arg-type]
+            sf.LoadOptions(**wrong)
     with pytest.raises(sf.UsageError, match="Leave one of the two out"):
         sf.LoadHeaders(all_or_none=True, serial=True)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -159,7 +160,8 @@ def test_stamps_of_long_keys_are_asked_in_several_queries():
 @pytest.mark.parametrize("record", [{"Id": None}, {"Ext_Key__c": None}, {"CreatedDate": "yesterday"}])
 def test_stamps_without_what_was_asked_for_are_refused(record):
     (call,) = composite.stamps("Widget__c", "Ext_Key__c", ["x"])
-    page = {**PAGE, "records": [{**PAGE["records"][0], **record}]}
+    first, *_ = cast("list[dict[str, object]]", PAGE["records"])
+    page = {**PAGE, "records": [{**first, **record}]}
     with pytest.raises(ApiError, match="cannot be understood"):
         answer(call, Reply(200, {}, json.dumps(page).encode()))
     with pytest.raises(QueryError):
