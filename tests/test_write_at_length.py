@@ -14,6 +14,7 @@ import pytest
 
 import sfframe as sf
 from sfframe.frames.intake import STREAM_ROWS, Stream, take_rows
+from sfframe.state import home
 
 KEY = {"name": "Ext_Id__c", "type": "string", "length": 20, "externalId": True, "unique": True}
 MANY = STREAM_ROWS + 5_000
@@ -255,7 +256,7 @@ def test_a_delimiter_and_line_ending_of_the_callers_go_out(org: sf.Org, local_or
     frame = pl.DataFrame({"Name": ["a|b", "c,d"], "Phone": ["1", None]})
     result = sf.write_sobject(frame, "Account", operation="insert", org=org, options=options)
     assert result.frame.select("Name", "Phone").equals(frame)
-    (spooled,) = (Path(sf.load.home()) / "runs" / result.run).glob("part-?????.csv")
+    (spooled,) = (home() / "runs" / result.run).glob("part-?????.csv")
     assert spooled.read_bytes() == b'Name|Phone\r\n"a|b"|1\r\nc,d|\r\n'
     (job,) = sf.list_jobs(org=org)["id"].to_list()
     told = sf.get_job(job, org=org).check()
