@@ -211,6 +211,8 @@ def _pandas(data: pd.DataFrame) -> Taken:
 
 
 def _pandas_column(name: str, column: pd.Series[Any]) -> pl.Series:
+    if column.dtype in ("float64", "object") and column.isna().all():  # pandas has no other type for nothing
+        return pl.repeat(None, len(column), dtype=pl.Null, eager=True).alias(name)
     try:
         return pl.from_pandas(column.reset_index(drop=True)).alias(name)
     except (pl.exceptions.PolarsError, pa.ArrowException, TypeError, ValueError) as error:

@@ -555,7 +555,7 @@ def test_a_full_disk_leaves_the_promise(bench):
     """Not even a directory is left to write into."""
     org = ScriptedRecords()
     bench.folder, kept = bench.folder / "gone", bench.folder
-    with pytest.raises(FileNotFoundError), Ledger.open(kept) as ledger:
+    with pytest.raises(SfframeError, match="a file cannot be written"), Ledger.open(kept) as ledger:
         run_call(
             org, INSERT, bench.part, partial(body, sent=bench.sent, sobject="Widget__c", operation="insert"),
             key="Ext__c", folder=bench.folder, ledger=ledger, run_id="run-1", clock=bench.clock,
