@@ -128,9 +128,9 @@ class Fate:
 
 def fates(life: End, drawn: random.Random) -> list[Fate]:
     """Deaths at any promise, at touches, at any time, and with bytes on their way; half of the resumes die as well."""
-    named = [drawn.choice(sorted(set(life.promises))) for _ in range(4)]
+    named = [drawn.choice(sorted(set(life.promises))) for _ in range(5)]
     told = [Death("promise", drawn.randrange(life.promises.count(name)), name) for name in named]
-    told += [Death("touch", drawn.randrange(life.touches)) for _ in range(3)]
+    told += [Death("touch", drawn.randrange(life.touches)) for _ in range(4)]
     told += [Death(seconds=drawn.uniform(0.02, life.seconds)) for _ in range(2)]
     late = [Fate(Death("sent", drawn.randrange(life.sent)), late=True) for _ in range(2)]
     return [
