@@ -288,6 +288,25 @@ def test_a_cancelled_lazy_load_ends_soon_and_says_how_to_go_on(keyed: sf.Org) ->
     assert set(resumed.counts) <= {"created", "unprocessed"}
 
 
+def test_a_lazy_load_that_fails_before_its_first_part_leaves_no_trace(keyed: sf.Org, tmp_path: Path) -> None:
+    frame = rows(3).with_columns(Name=pl.lit("x" * 200))
+    tiny = sf.LoadOptions(limits=sf.LoadLimits(bytes_per_job=60), api="bulk2")
+    with pytest.raises(sf.FrameError, match="one upload takes 60"):
+        upserted(frame, keyed, on_invalid="reject", options=tiny)
+    assert sf.history().height == 0
+    assert not list((tmp_path / "home" / "runs").iterdir())
+
+
+def test_a_load_of_a_stream_is_resumed_with_the_stream(keyed: sf.Org) -> None:
+    frame = rows(5).drop("n")
+    hasty = sf.LoadOptions(pacing=sf.Pacing(timeout=0), api="bulk2")
+    with pytest.raises(sf.JobTimeout) as told:
+        sf.write_sobject(in_pieces(frame, 2), "Account", operation="insert", org=keyed, options=hasty)
+    result = sf.resume(told.value.run, rows=in_pieces(frame, 3), org=keyed)
+    assert result.frame.select(frame.columns).equals(frame)
+    assert result.counts == {"created": 5}
+
+
 def test_an_events_listener_hears_beside_the_bar(org: sf.Org) -> None:
     heard: list[str] = []
     options = sf.LoadOptions(on_event=lambda event: heard.append(event.kind))

@@ -148,6 +148,8 @@ def _take(data: object, delimiter: Delimiter | None) -> Taken:
         return _columns(data)
     if isinstance(data, Sequence) and all(isinstance(row, Mapping) for row in data):
         return _dicts(data)
+    if isinstance(data, Iterator):
+        return _taken(pl.concat(list(_even(take(one, delimiter=delimiter).frame for one in data))), "frames")
     raise FrameError(f"{type(data).__module__}.{type(data).__qualname__} is no frame", where="the frame", remedy=TAKES)
 
 

@@ -185,18 +185,23 @@ def _cut_while_sent(feed: Feed, cut: Cut, run: Run, options: LoadOptions) -> Cal
         ledger.begin(replace(run, settings=_with(run.settings, growing=True)))
         made: list[Part] = []
         coming = feed.parts(cut)
-        for part in coming:
-            made.append(part)
-            if part.number == 0 and ledger.begins_alike(run, part.sha256):
-                # Perhaps this insert was done before: all of it must be known before any of it is sent.
-                made += coming
-                _check_again(ledger, replace(run, fingerprint=fingerprint(made)), options)
-                for one in made:
-                    ledger.add_part(run.run_id, one)
-                yield from made
-                break
-            ledger.add_part(run.run_id, part)
-            yield part
+        try:
+            for part in coming:
+                made.append(part)
+                if part.number == 0 and ledger.begins_alike(run, part.sha256):
+                    # Perhaps this insert was done before: all of it must be known before any of it is sent.
+                    made += coming
+                    _check_again(ledger, replace(run, fingerprint=fingerprint(made)), options)
+                    for one in made:
+                        ledger.add_part(run.run_id, one)
+                    yield from made
+                    break
+                ledger.add_part(run.run_id, part)
+                yield part
+        except Exception:
+            if not made:  # nothing was sent, and there is nothing to go on with
+                ledger.forget(run.run_id)
+            raise
         ledger.settle(run.run_id, settings=run.settings, fingerprint=fingerprint(made))
 
     return parts
