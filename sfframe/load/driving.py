@@ -65,7 +65,8 @@ def drive(prepared: Prepared, org: Org, options: LoadOptions, *, spill: bool = F
             _abort_open(wires)
             raise _with_way_on(problem, prepared.run.run_id) from None
         except SfframeError as problem:
-            problem.run = prepared.run.run_id
+            if ledger.parts(prepared.run.run_id):  # else nothing was sent, and there is nothing to go on with
+                problem.run = prepared.run.run_id
             raise
     return Driven(tuple(answers for answers, _ in done), tuple(verdict for _, verdict in done), surplus=join.surplus)
 
