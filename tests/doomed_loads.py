@@ -187,7 +187,7 @@ def carry_out(task: Task, connect: Callable[[], sf.Org]) -> None:
     with connect() as org:
         result = sf.resume(task.run, org=org, options=task.load.options) if task.run else task.load.write(org)
     sys.setprofile(None)
-    result.frame.write_parquet(Path(task.home) / "answers.parquet")
+    result.save(Path(task.home) / "answers.parquet")  # whole or not at all: death may come here too
     told = {kind: next(count) for kind, count in touches.counts.items()}
     print(json.dumps([touches.promises, told["touch"], told["sent"]]), flush=True)
 
