@@ -151,7 +151,7 @@ def shown(choice: Choice, *, title: str, rows: int, calls: Callable[[], int] | N
         watch = _Watch(tally, show)
         try:
             yield watch.listen
-        except BaseException as problem:
+        except BaseException as problem:  # Ctrl-C too: a bar must not look as if it went on
             watch.end(f"stopped: {type(problem).__name__}")
             raise
         watch.end("done")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +17,9 @@ import sfframe as sf
 # No test is timed: the machine may be busy with other work.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+if TYPE_CHECKING:
+    from tests.clocked_org import ClockedOrg
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = Path(os.environ.get("SFFRAME_REFERENCE", ROOT.parent / "shared"))
@@ -55,6 +59,24 @@ def org(local_org: sf.LocalOrg) -> Iterator[sf.Org]:
     """A connection to that org."""
     with sf.connect(local_org) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def shared_org() -> Iterator[ClockedOrg]:
+    """An org with a clock that can be set, for all tests of a module."""
+    from tests.clocked_org import ClockedOrg
+
+    made = ClockedOrg()
+    made.deploy({"name": "Account", "fields": [{"name": "Twice__c", "type": "double", "calculated": True}]})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def clocked(shared_org: ClockedOrg) -> ClockedOrg:
+    """That org as it was at its beginning."""
+    shared_org.reset()
+    return shared_org
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -195,3 +196,13 @@ def test_a_spooled_part_that_was_cut_is_never_sent() -> None:
         with pytest.raises(sf.LedgerError, match=r"bytes, and .* were written"):
             sf.resume(run, org=org)
         assert sf.read_soql("SELECT COUNT() FROM Account", org=org).item() == 0
+
+
+def test_a_run_of_an_earlier_sfframe_is_told_and_left_alone(org: sf.Org) -> None:
+    run = broken_off(org)
+    with sqlite3.connect(load_home() / "ledger.sqlite") as database:
+        database.execute("UPDATE run SET settings = ?", ['{"height": 4, "columns": [["Name", "Name"]]}'])
+    database.close()
+    with pytest.raises(sf.UsageError, match="begun by an earlier sfframe"):
+        sf.resume(run, org=org)
+    assert sf.history()["finished"].to_list() == [None]

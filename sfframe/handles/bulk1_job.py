@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING
 from sfframe import facts
 from sfframe.errors import ApiError, ConnectionFailed, UsageError
 from sfframe.handles.bulk1_batch import BATCH_ENDED, QUERIES, Bulk1Batch
-from sfframe.handles.handle import Handle, moments
+from sfframe.handles.handle import JobHandle, moments
 from sfframe.handles.uploads import Nulls, load_job, spooled
-from sfframe.jobs.events import JobEventKind, Listener
+from sfframe.jobs.events import JobEventKind
 from sfframe.jobs.pacing import may_pass
 from sfframe.protocol import bulk1
+from sfframe.protocol.bulk1 import JobInfo
 
 if TYPE_CHECKING:
     from threading import Event
 
     import polars as pl
 
-    from sfframe.connection.org import Org
-    from sfframe.protocol.bulk1 import BatchInfo, JobInfo
+    from sfframe.protocol.bulk1 import BatchInfo
     from sfframe.protocol.call import Call
 
 
-class Bulk1Job(Handle):
+class Bulk1Job(JobHandle[JobInfo]):
     """A handle on one job of the Bulk API 1.0: add batches while it is Open, close it, poll, read each batch's answers.
 
     Batches are worked on as soon as they are there. ``info`` is what the org said last of the job, with its counters.
@@ -41,29 +41,10 @@ class Bulk1Job(Handle):
     ['created', 'created']
     """
 
-    def __init__(self, org: Org, info: JobInfo, on_event: Listener | None = None) -> None:
-        super().__init__(org, on_event)
-        self.info = info
-
-    @property
-    def id(self) -> str:
-        """The job's id, 18 characters that begin with 750."""
-        return self.info.id
-
     @property
     def state(self) -> str:
         """The last known state: Open, Closed, Aborted or Failed. A Closed job may have batches that still run."""
         return self.info.state
-
-    @property
-    def sobject(self) -> str:
-        """The object of the job."""
-        return self.info.object
-
-    @property
-    def operation(self) -> str:
-        """insert, update, upsert, delete, hardDelete, query or queryAll."""
-        return self.info.operation
 
     # -- batches ----------------------------------------------------------------------------------------------------
 

@@ -6,11 +6,12 @@ import html
 import os
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
 
 from sfframe.errors import NotFound, UsageError
 from sfframe.jobs.events import JobEvent, JobEventKind, Listener, tell
@@ -26,19 +27,20 @@ if TYPE_CHECKING:
     from sfframe.protocol.call import Call
 
 Info = TypeVar("Info", bound=Stated)
+Job = TypeVar("Job", bound="OfJob")
 Target = str | Path | BinaryIO
 
 
-class Handle:
+class Handle(ABC):
     """A job or batch of an org, known by its id. The properties are what the org said last; ``check`` asks anew."""
 
     def __init__(self, org: Org, on_event: Listener | None) -> None:
         self._org = org
         self._on_event = on_event
 
+    @abstractmethod
     def _shown(self) -> list[tuple[str, object]]:
         """What a person sees of it, in order; no record values."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name}={value}" for name, value in self._shown())
@@ -128,6 +130,40 @@ class Handle:
         except NotFound:  # the object is gone, or hidden from this user: its results are still text
             return text
         return typed_echo(text, described, self._org.describe)
+
+
+class OfJob(Protocol):
+    """What the org tells of a job, whatever its kind."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102 - as the org calls it
+    @property
+    def object(self) -> str: ...  # noqa: D102
+    @property
+    def operation(self) -> str: ...  # noqa: D102
+
+
+class JobHandle(Handle, Generic[Job]):
+    """A job; ``info`` is what the org said of it last."""
+
+    def __init__(self, org: Org, info: Job, on_event: Listener | None = None) -> None:
+        super().__init__(org, on_event)
+        self.info = info
+
+    @property
+    def id(self) -> str:
+        """The job's id, 18 characters that begin with 750."""
+        return self.info.id
+
+    @property
+    def sobject(self) -> str:
+        """The object of the job; of a query the one behind FROM."""
+        return self.info.object
+
+    @property
+    def operation(self) -> str:
+        """insert, update, upsert, delete, hardDelete, query or queryAll."""
+        return self.info.operation
 
 
 def _pacing(usual: Pacing, interval: float | None, timeout: float | None) -> Pacing:

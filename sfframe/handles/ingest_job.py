@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final, Literal
 from sfframe import facts
 from sfframe.errors import ApiError, ConnectionFailed, UsageError
 from sfframe.facts import INGEST_ENDED
-from sfframe.handles.handle import Handle, Target
+from sfframe.handles.handle import JobHandle, Target
 from sfframe.handles.uploads import Nulls, load_job, spooled
 from sfframe.jobs.events import JobEventKind, Listener
 from sfframe.jobs.load_job import LoadJob
 from sfframe.jobs.pacing import may_pass
 from sfframe.protocol import bulk2_ingest
 from sfframe.protocol.bulk2_ingest import ResultFile
+from sfframe.protocol.bulk2_job import JobInfo
 
 if TYPE_CHECKING:
     from threading import Event
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from sfframe.connection.org import Org
-    from sfframe.protocol.bulk2_job import JobInfo
 
 Results = Literal["successful", "failed", "unprocessed"]
 _FILES: Final[dict[Results, ResultFile]] = {
@@ -36,7 +36,7 @@ _FILES: Final[dict[Results, ResultFile]] = {
 _NO_LIMIT: Final = 1 << 62  # a job has no limit of rows, only of bytes (bulk2.md 3.6)
 
 
-class IngestJob(Handle):
+class IngestJob(JobHandle[JobInfo]):
     """A handle on one ingest job of the Bulk API 2.0: upload once, close, poll, read the three result files.
 
     ``info`` is what the org said last of the job, with its counters. Nothing is retried behind your back, nothing is
@@ -53,29 +53,13 @@ class IngestJob(Handle):
     """
 
     def __init__(self, org: Org, info: JobInfo, on_event: Listener | None = None) -> None:
-        super().__init__(org, on_event)
-        self.info = info
+        super().__init__(org, info, on_event)
         self._uploaded = info.state != "Open" or info.upload_arrived
-
-    @property
-    def id(self) -> str:
-        """The job's id, 18 characters that begin with 750."""
-        return self.info.id
 
     @property
     def state(self) -> str:
         """The last known state: Open, UploadComplete, InProgress, JobComplete, Failed or Aborted."""
         return self.info.state
-
-    @property
-    def sobject(self) -> str:
-        """The object whose records the job writes."""
-        return self.info.object
-
-    @property
-    def operation(self) -> str:
-        """insert, update, upsert, delete or hardDelete."""
-        return self.info.operation
 
     # -- before the org begins --------------------------------------------------------------------------------------
 

@@ -11,22 +11,20 @@ from typing import TYPE_CHECKING
 
 from sfframe.errors import UsageError
 from sfframe.facts import INGEST_ENDED
-from sfframe.handles.handle import Handle, Target, opened
+from sfframe.handles.handle import JobHandle, Target, opened
 from sfframe.handles.uploads import delimiter
-from sfframe.jobs.events import JobEventKind, Listener
+from sfframe.jobs.events import JobEventKind
 from sfframe.jobs.extract import Page, fetch_pages
 from sfframe.protocol import bulk2_query
+from sfframe.protocol.bulk2_job import JobInfo
 
 if TYPE_CHECKING:
     from threading import Event
 
     import polars as pl
 
-    from sfframe.connection.org import Org
-    from sfframe.protocol.bulk2_job import JobInfo
 
-
-class QueryJob(Handle):
+class QueryJob(JobHandle[JobInfo]):
     """A handle on one query job of the Bulk API 2.0. It runs from its creation on; its results stay for seven days.
 
     >>> import sfframe as sf
@@ -38,29 +36,10 @@ class QueryJob(Handle):
     ('sfframe embedded org', True)
     """
 
-    def __init__(self, org: Org, info: JobInfo, on_event: Listener | None = None) -> None:
-        super().__init__(org, on_event)
-        self.info = info
-
-    @property
-    def id(self) -> str:
-        """The job's id, 18 characters that begin with 750."""
-        return self.info.id
-
     @property
     def state(self) -> str:
         """The last known state: UploadComplete (queued), InProgress, JobComplete, Failed or Aborted."""
         return self.info.state
-
-    @property
-    def sobject(self) -> str:
-        """The object behind FROM."""
-        return self.info.object
-
-    @property
-    def operation(self) -> str:
-        """query, or queryAll, which has deleted and archived records too."""
-        return self.info.operation
 
     def check(self) -> JobInfo:
         """Ask the org for the job's state and counters. Raises NotFound seven days after its end."""

@@ -57,7 +57,7 @@ def start_query(wire: Wire, query: BatchQuery, *, cancel: Event | None = None, o
         job_id = wire.send(create, cancel=cancel).id
         try:
             first = wire.send(bulk1.add_query(job_id, query.soql), cancel=cancel)
-        except BaseException as problem:
+        except BaseException as problem:  # also at Ctrl-C: the job would go on in the org
             _abort(wire, job_id)
             passing = isinstance(problem, ConnectionFailed | ApiError) and may_pass(problem)
             if not passing or attempt == _BEGUN_ANEW:
@@ -75,7 +75,7 @@ def ending(wire: Wire, job_id: str) -> Iterator[None]:
         yield
     except JobTimeout:
         raise
-    except BaseException:
+    except BaseException:  # also at Ctrl-C, and when nobody reads on
         _abort(wire, job_id)
         raise
     with contextlib.suppress(ApiError, ConnectionFailed):  # the org closes it after a day

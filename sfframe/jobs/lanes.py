@@ -76,7 +76,7 @@ def run_lanes(
             board.errors.insert(0, problem)
         board.waiting.put(None)
         _watch(board, len(lanes), cancel)
-    except BaseException:
+    except BaseException:  # Ctrl-C: the lanes must stop too
         board.stop.set()
         board.waiting.put(None)
         _join(lanes)

@@ -144,7 +144,7 @@ class PageTaker(Generic[T]):
             return known[1]
         try:
             return self._taken(step, stop)
-        except BaseException as problem:
+        except BaseException as problem:  # whoever waits for this page must hear of it, whatever it was
             if not step.head.done():
                 step.head.set_exception(problem)
             raise

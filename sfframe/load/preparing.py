@@ -47,8 +47,7 @@ class Prepared:
 
     ``parts`` gives them, each promised in the ledger before it is handed on; ``made`` are those that were cut before.
     ``key`` is a unique field that every row of an insert fills. ``typed`` gives the cells of a part before they became
-    text, where they are in memory. ``notes`` grow while parts are made. ``never_sent``
-    says why rows can be in no part.
+    text, where they are in memory. ``notes`` grow while parts are made. ``never_sent`` says why rows can be in no part.
     """
 
     run: Run
@@ -73,7 +72,7 @@ def new_folder() -> Iterator[Path]:
     folder.mkdir(mode=0o700, parents=True)
     try:
         yield folder
-    except BaseException:
+    except BaseException:  # Ctrl-C too: the folder holds record values
         with Ledger.open(home()) as ledger:
             begun = any(run.run_id == name for run in ledger.runs())
         if not begun:
@@ -277,6 +276,12 @@ def reopen(run_id: str, org: Org, *, finished: bool = False) -> Prepared:
             remedy="Resume it with org= connected to that one.",
         )
     noted = json.loads(run.settings)
+    if "job" not in noted:
+        raise UsageError(
+            f"Run {run_id!r} was begun by an earlier sfframe, which kept its parts in another way",
+            where=str(folder),
+            remedy="Go on with it by that version, or look its jobs up with sfframe.list_jobs().",
+        )
     job = LoadJob(**noted["job"])
     matched = match_columns(
         [header for _, header in noted["columns"]],
