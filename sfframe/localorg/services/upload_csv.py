@@ -153,10 +153,8 @@ def stage(cursor: duckdb.DuckDBPyConnection, path: Path, delimiter: str, width: 
 def counted(cursor: duckdb.DuckDBPyConnection, relation: str, width: int) -> int:
     """How many records are staged. Raises UploadFault where one of them, or a cell of it, is too long."""
     cells = [f"c{at}" for at in range(width)]
-    # Bytes are counted already, characters have to be counted.
-    sizes = " + ".join(f"coalesce(strlen({cell}), 0)" for cell in cells)
-    rows, most = cursor.execute(f"SELECT count(*), coalesce(max({sizes}), 0) FROM {relation}").fetchall()[0]
-    if most > _LONGEST_CELL:
+    rows = cursor.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
+    if _longest(cursor, relation, cells) > _LONGEST_CELL:
         lengths = [f"coalesce(length({cell}), 0)" for cell in cells]
         query = f"SELECT max(greatest({', '.join(lengths)})), max({' + '.join(lengths)}) FROM {relation}"
         cell, record = cursor.execute(query).fetchall()[0]
@@ -168,6 +166,16 @@ def counted(cursor: duckdb.DuckDBPyConnection, relation: str, width: int) -> int
                 f"Max length for one record should be less than or equal to {_MOST_CHARACTERS}"
             )
     return int(rows)
+
+
+def _longest(cursor: duckdb.DuckDBPyConnection, relation: str, cells: list[str]) -> int:
+    """No record has more bytes than this: what DuckDB knows of a table's columns, or else their bytes, counted."""
+    known = ", ".join(f"stats({cell}).max_string_length" for cell in cells)
+    for lengths in cursor.execute(f"SELECT {known} FROM {relation} LIMIT 1").fetchall():
+        if None not in lengths:
+            return sum(map(int, lengths))
+    sizes = " + ".join(f"coalesce(strlen({cell}), 0)" for cell in cells)
+    return int(cursor.execute(f"SELECT coalesce(max({sizes}), 0) FROM {relation}").fetchall()[0][0])
 
 
 def remaining(path: Path, delimiter: str, records: int) -> Iterator[bytes]:
