@@ -79,7 +79,8 @@ def _shared_org(local_org_setup: Setup | None) -> Iterator[tuple[LocalOrg, Snaps
 
 @pytest.fixture
 def local_org(_shared_org: tuple[LocalOrg, Snapshot]) -> Iterator[LocalOrg]:
-    """An embedded org, served on 127.0.0.1. Rows, jobs, rules, faults and the log of requests are the test's own.
+    """An embedded org, served on 127.0.0.1. Rows, jobs, rules, faults, the clock and the log of requests are the test's
+    own.
 
     Objects and fields that a test deploys stay until the end of the run, empty.
     """
@@ -87,6 +88,7 @@ def local_org(_shared_org: tuple[LocalOrg, Snapshot]) -> Iterator[LocalOrg]:
     org.clear_request_log()
     yield org
     org.faults.clear()
+    org.clock.reset()
     org.restore(start)
 
 

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from email.utils import format_datetime
 from threading import Event
 
 import polars as pl
@@ -14,29 +13,17 @@ import polars as pl
 import sfframe as sf
 from sfframe.connection.login import AccessToken
 from sfframe.connection.transport import Transport
-from sfframe.localorg.catalogue.catalogue import Catalogue
+from sfframe.localorg import Clock, Fault
 from sfframe.localorg.catalogue.model import ObjectDef
-from sfframe.localorg.faults import Fault
-from sfframe.localorg.server import Server
-from sfframe.localorg.services import undeleting
 from sfframe.localorg.services.json_body import JsonBody
-from sfframe.localorg.services.services import Services
-from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import DELETE_LOG, Store
 from sfframe.protocol.call import Call, Reply
 
 NOON = dt.datetime(2026, 3, 4, 12, 0, 7, tzinfo=dt.UTC)
 
 
-class _ClockedStore(Store):
-    time = NOON
-
-    def now(self) -> dt.datetime:
-        return self.time.replace(tzinfo=None)
-
-
-class _DatedTransport(Transport):
-    """The server writes the machine's time into its answers; here they tell the org's, or none."""
+class _WatchedTransport(Transport):
+    """Does what happens before a request, and can hide what time the org says it is."""
 
     def __init__(self, org: ClockedOrg) -> None:
         super().__init__(direct=True)
@@ -46,8 +33,9 @@ class _DatedTransport(Transport):
         self._org.meanwhile.pop(0, lambda: None)()
         self._org.meanwhile = {left - 1: work for left, work in self._org.meanwhile.items()}
         reply = super().send(call, url, headers, cancel=cancel)
-        told = {"date": format_datetime(self._org.time, usegmt=True)} if self._org.tells_time else {}
-        return replace(reply, headers={name: value for name, value in reply.headers.items() if name != "date"} | told)
+        if self._org.tells_time:
+            return reply
+        return replace(reply, headers={name: value for name, value in reply.headers.items() if name != "date"})
 
 
 class ClockedOrg:
@@ -56,50 +44,50 @@ class ClockedOrg:
     """
 
     def __init__(self) -> None:
-        self._store = _ClockedStore(None, Catalogue.standard(), Settings())
-        self._services = Services(self._store, Settings())
-        self._server = Server(self._services)
+        self._local = sf.LocalOrg(clock=Clock(NOON))
         self.tells_time = True
         self.purged: set[str] = set()
         self.meanwhile: dict[int, Callable[[], None]] = {}
-        token = AccessToken(self._services.sessions.open_session(lasting=True))
-        self.connection = sf.Org(self._server.url, token, transport=_DatedTransport(self))
+        token = AccessToken(self._local.credentials.access_token)
+        self.connection = sf.Org(self._local.url, token, transport=_WatchedTransport(self))
 
     def close(self) -> None:
         self.connection.close()
-        self._server.stop()
-        self._services.close()
-        self._store.close()
+        self._local.close()
 
     def reset(self) -> None:
-        self._store.time = NOON
+        self._local.clock.set(NOON)
         self.tells_time = True
         self.purged.clear()
         self.meanwhile.clear()
         self.end_faults()
-        self._services.reset()
+        self._local.reset()
 
     def deploy(self, *described: dict[str, object]) -> None:
-        self._store.deploy(list(described))
+        self._local.deploy(list(described))
 
     def add_fault(self, fault: Fault) -> None:
-        self._services.faults.add(fault)
+        self._local.faults.add(fault)
 
     def end_faults(self) -> None:
-        self._services.faults.clear()
+        self._local.faults.clear()
 
     @property
     def requests(self) -> list[str]:
-        return [f"{one.method} {one.path}" for one in self._services.request_log.requests()]
+        return [f"{one['method']} {one['path']}" for one in self._local.request_log().to_dicts()]
 
     @property
     def time(self) -> dt.datetime:
-        return self._store.time
+        return self._local.clock.now()
 
     def tick(self, **time: float) -> None:
-        self._store.time += dt.timedelta(**time)
+        self._local.clock.advance(**time)
 
     # -- accounts -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _store(self) -> Store:
+        return self._local._store
 
     @property
     def _account(self) -> ObjectDef:
@@ -109,16 +97,16 @@ class ClockedOrg:
 
     def insert(self, *names: str, **cells: str) -> list[str]:
         frame = pl.DataFrame({"Name": names}).with_columns(pl.lit(value).alias(name) for name, value in cells.items())
-        return self._services.insert(self._account, frame)
+        return self._local.insert("Account", frame)
 
     def update(self, record_id: str, **cells: str | None) -> None:
-        self._services.records.update(self._account, record_id, JsonBody.of(cells))
+        self._local._services.records.update(self._account, record_id, JsonBody.of(cells))
 
     def delete(self, record_id: str) -> None:
-        self._services.records.delete(self._account, record_id)
+        self._local._services.records.delete(self._account, record_id)
 
     def undelete(self, record_id: str) -> None:
-        assert undeleting.undelete(self._store, self._account, [record_id]) == {}
+        assert self._local.undelete("Account", [record_id]) == {}
 
     def purge(self, record_id: str) -> None:
         """Gone for good. The log tells when the record was deleted: now, or when it went to the recycle bin."""

@@ -18,6 +18,7 @@ from sfframe.localorg.faults import Faults
 from sfframe.localorg.server import Server
 from sfframe.localorg.services import mirroring, rules, undeleting
 from sfframe.localorg.services.services import Services
+from sfframe.localorg.store.clock import Clock
 from sfframe.localorg.store.rules import DuplicateRule, ValidationRule
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.snapshots import Snapshot
@@ -46,6 +47,7 @@ class LocalOrg:
 
     ``path`` names a DuckDB file that keeps the org; without it the org lives in memory. ``seed`` decides the ids (a
     file keeps its own), ``settings`` what a real org has fixed; a seed other than 0 goes before the one in settings.
+    ``clock`` is what time it is there, the machine's unless it is set; a file does not keep it.
     Every org has an organization id of its own, unless a seed other than 0 is given: the same one gives the same id.
     Raises OrgFileUnusable for a file that is in use, damaged or not an org, and OSError for a port that is taken.
 
@@ -57,11 +59,17 @@ class LocalOrg:
     """
 
     def __init__(
-        self, path: Path | str | None = None, *, seed: int = 0, settings: Settings | None = None, port: int = 0
+        self,
+        path: Path | str | None = None,
+        *,
+        seed: int = 0,
+        settings: Settings | None = None,
+        port: int = 0,
+        clock: Clock | None = None,
     ) -> None:
         settings = settings or Settings()
         settings = replace(settings, seed=seed or settings.seed)
-        self._store = Store(Path(path) if path is not None else None, Catalogue.standard(), settings)
+        self._store = Store(Path(path) if path is not None else None, Catalogue.standard(), settings, clock)
         try:
             self._services = Services(self._store, settings)
             try:
@@ -90,6 +98,11 @@ class LocalOrg:
     def url(self) -> str:
         """Where clients find the org, such as ``http://127.0.0.1:41234``."""
         return self._server.url
+
+    @property
+    def clock(self) -> Clock:
+        """What time it is in the org; ``org.clock.set(...)`` and ``org.clock.advance(hours=1)`` change it."""
+        return self._store.clock
 
     def deploy(self, described: list[dict[str, Any]] | dict[str, Any] | Path | str) -> list[str]:
         """Add objects and fields, as describe gives them; answers the names of the objects.

@@ -128,6 +128,7 @@ class Server:
                 lifespan="off",
                 ws="none",
                 server_header=False,
+                date_header=False,  # Faulty tells the org's own time
                 timeout_graceful_shutdown=1,
                 # Else uvicorn's words instead of the gate's answer a request line that is too long.
                 h11_max_incomplete_event_size=_LONGEST_HEAD,

@@ -118,22 +118,12 @@ def _in_version(text: str | None, file: str) -> str | None:
     return None if text is None else _VERSION.sub(served, text)
 
 
-class ClockedStore(Store):
-    """A store whose clock stands where the recording's stood."""
-
-    moment: dt.datetime | None = None
-
-    def now(self) -> dt.datetime:
-        """The moment of the recorded answer, where it tells one."""
-        return self.moment or super().now()
-
-
 class Stage:
     """An embedded org for one cassette."""
 
     def __init__(self, described: list[dict[str, Any]], cassette: list[Interaction]) -> None:
         settings = Settings(session_seconds=1e9)
-        self.store = ClockedStore(None, Catalogue.standard(), settings)
+        self.store = Store(None, Catalogue.standard(), settings)
         self.store.deploy(described)
         self.services = Services(self.store, settings)
         self.client = AppClient(make_app(self.services), self.services.sessions.open_session())
@@ -213,7 +203,7 @@ class Stage:
         if obj is None:
             return
         answer = interaction.answered()
-        self.store.moment = _stored("datetime", answer["latestDateCovered"])
+        self.store.clock.set(_stored("datetime", answer["latestDateCovered"]))
         rows = [{"Id": one, "SystemModstamp": answer["latestDateCovered"]} for one in answer.get("ids", [])]
         rows += [
             {"Id": one["id"], "SystemModstamp": one["deletedDate"], "IsDeleted": True}
@@ -291,8 +281,7 @@ class Stage:
     def play(self, interaction: Interaction) -> httpx.Response:
         """Send the request with the ids of this org, at its recorded moment, after what it asks for is there."""
         if "date" in interaction.answer_headers:
-            moment = parsedate_to_datetime(interaction.answer_headers["date"])
-            self.store.moment = moment.astimezone(dt.UTC).replace(tzinfo=None)
+            self.store.clock.set(parsedate_to_datetime(interaction.answer_headers["date"]))
         self.prepare(interaction)
         with self._counted(interaction):
             return self._send(interaction)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sfframe.localorg.catalogue.catalogue import Catalogue
 from sfframe.localorg.services.query import QueryService
+from sfframe.localorg.store.clock import Clock
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store, quoted
 
@@ -21,9 +23,8 @@ VERSION = "v66.0"
 class StoppedStore(Store):
     """A store whose clock stands at ``NOW``."""
 
-    def now(self) -> dt.datetime:
-        """Always the same moment."""
-        return NOW
+    def __init__(self, path: Path | None, catalogue: Catalogue, settings: Settings | None = None) -> None:
+        super().__init__(path, catalogue, settings, Clock(NOW))
 
 
 WIDGET = {

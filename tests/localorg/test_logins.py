@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
-from sfframe.localorg import LocalOrg, Settings
+from sfframe.localorg import Clock, LocalOrg, Settings
 from sfframe.localorg.catalogue.catalogue import Catalogue
 from sfframe.localorg.services.auth import Auth
 from sfframe.localorg.services.errors import ServiceError
@@ -311,29 +312,21 @@ def test_userinfo_tells_the_users_own_zone_and_address(org: LocalOrg, stranger: 
         cursor.execute('UPDATE data."User" SET "TimeZoneSidKey" = \'GMT\', "City" = NULL')
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_a_session_ends_so_many_seconds_after_its_last_use(tmp_path: Path) -> None:
-    clock = Clock()
-    store = Store(tmp_path / "org.duckdb", Catalogue.standard(), Settings(session_seconds=100))
+    clock = Clock(dt.datetime(2026, 3, 4))
+    store = Store(tmp_path / "org.duckdb", Catalogue.standard(), Settings(session_seconds=100), clock)
     try:
-        auth = Auth(store, clock)
+        auth = Auth(store)
         used, unused, lasting = auth.open_session(), auth.open_session(), auth.open_session(lasting=True)
-        clock.now += 100
+        clock.advance(seconds=100)
         auth.check(used)  # in time, and the time counts anew
-        clock.now += 100
+        clock.advance(seconds=100)
         auth.check(used)
         auth.check(lasting)
         with pytest.raises(ServiceError) as refused:
             auth.check(unused)
         assert (refused.value.status, refused.value.code) == (401, "INVALID_SESSION_ID")
-        clock.now += 100.5
+        clock.advance(seconds=100.5)
         assert auth.find(used) is None
         assert auth.find(lasting) is not None
     finally:

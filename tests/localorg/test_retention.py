@@ -12,6 +12,7 @@ import pytest
 from sfframe.localorg.catalogue.catalogue import Catalogue
 from sfframe.localorg.server import make_app
 from sfframe.localorg.services.services import Services
+from sfframe.localorg.store.clock import Clock
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store
 from tests.localorg.app_client import AppClient
@@ -22,29 +23,20 @@ INGEST, QUERY, BULK1 = f"{DATA}/jobs/ingest", f"{DATA}/jobs/query", "/services/a
 JSON = {"Content-Type": "application/json"}
 
 
-class SteppedStore(Store):
-    """A store whose clock is set by hand."""
-
-    time = NOW
-
-    def now(self) -> dt.datetime:
-        """The time that was set."""
-        return self.time
-
-    def pass_by(self, **time: int) -> None:
-        """Let time go by since the beginning."""
-        self.time = NOW + dt.timedelta(**time)
-
-
 @pytest.fixture
-def store() -> Iterator[SteppedStore]:
-    made = SteppedStore(None, Catalogue.standard())
+def store() -> Iterator[Store]:
+    made = Store(None, Catalogue.standard(), clock=Clock(NOW))
     yield made
     made.close()
 
 
+def pass_by(store: Store, **time: int) -> None:
+    """Let time go by since the beginning."""
+    store.clock.set(NOW + dt.timedelta(**time))
+
+
 @pytest.fixture
-def services(store: SteppedStore) -> Iterator[Services]:
+def services(store: Store) -> Iterator[Services]:
     made = Services(store, Settings())
     yield made
     made.close()
@@ -55,7 +47,7 @@ def client(services: Services) -> AppClient:
     return AppClient(make_app(services), services.sessions.open_session(lasting=True))
 
 
-def files_and_tables(store: SteppedStore) -> tuple[list[str], list[Any]]:
+def files_and_tables(store: Store) -> tuple[list[str], list[Any]]:
     """The files of jobs, and the tables of their rows."""
     files = [path.name for folder in ("uploads", "batches") for path in (store.scratch / folder).glob("*")]
     with store.cursor() as cursor:
@@ -70,11 +62,11 @@ def new_ingest(client: AppClient) -> str:
     return job
 
 
-def test_an_open_job_is_aborted_after_a_day(store: SteppedStore, client: AppClient) -> None:
+def test_an_open_job_is_aborted_after_a_day(store: Store, client: AppClient) -> None:
     job = new_ingest(client)
-    store.pass_by(hours=24, minutes=-1)
+    pass_by(store, hours=24, minutes=-1)
     assert client.get(f"{INGEST}/{job}").json()["state"] == "Open"
-    store.pass_by(hours=24)
+    pass_by(store, hours=24)
     assert client.get(f"{INGEST}/{job}").json()["state"] == "Aborted"
     assert client.get(f"{INGEST}/{job}/unprocessedrecords").text == "Name\na\n"
     refused = client.patch(f"{INGEST}/{job}", json={"state": "UploadComplete"})
@@ -82,72 +74,70 @@ def test_an_open_job_is_aborted_after_a_day(store: SteppedStore, client: AppClie
 
 
 def test_a_job_and_its_results_are_gone_seven_days_after_its_end(
-    store: SteppedStore, services: Services, client: AppClient
+    store: Store, services: Services, client: AppClient
 ) -> None:
     job = new_ingest(client)
     client.patch(f"{INGEST}/{job}", json={"state": "UploadComplete"})
     services.ingest.wait(job)
-    store.pass_by(days=1)
+    pass_by(store, days=1)
     later = new_ingest(client)
-    store.pass_by(days=7, minutes=-1)
+    pass_by(store, days=7, minutes=-1)
     assert client.get(f"{INGEST}/{job}/successfulResults").status_code == 200
-    store.pass_by(days=7)
+    pass_by(store, days=7)
     assert client.get(f"{INGEST}/{job}/successfulResults").json()[0]["errorCode"] == "NOT_FOUND"
     assert [one["id"] for one in client.get(INGEST).json()["records"]] == [later]
-    store.pass_by(days=20)
+    pass_by(store, days=20)
     assert client.get(INGEST).json()["records"] == []
     assert files_and_tables(store) == ([], [])
 
 
 def test_a_query_job_and_its_result_are_gone_seven_days_after_its_end(
-    store: SteppedStore, services: Services, client: AppClient
+    store: Store, services: Services, client: AppClient
 ) -> None:
     job = client.post(QUERY, json={"operation": "query", "query": "SELECT Id FROM Account"}).json()["id"]
     assert services.bulk_query.wait(job) == "JobComplete"
-    store.pass_by(days=7, minutes=-1)
+    pass_by(store, days=7, minutes=-1)
     assert client.get(f"{QUERY}/{job}/results").status_code == 200
-    store.pass_by(days=7)
+    pass_by(store, days=7)
     assert client.get(f"{QUERY}/{job}").json()[0]["errorCode"] == "NOT_FOUND"
     assert client.get(QUERY).json()["records"] == []
     assert files_and_tables(store) == ([], [])
 
 
 def test_a_job_of_bulk_1_is_closed_after_a_day_and_gone_seven_days_after_its_last_batch(
-    store: SteppedStore, services: Services, client: AppClient
+    store: Store, services: Services, client: AppClient
 ) -> None:
     document = {"object": "Account", "operation": "insert", "contentType": "CSV"}
     job = client.post(BULK1, json=document).json()["id"]
-    store.pass_by(hours=23)
+    pass_by(store, hours=23)
     batch = client.post(f"{BULK1}/{job}/batch", content="Name\na\n", headers={"Content-Type": "text/csv"})
     assert batch.status_code == 201
     [done] = services.bulk1.wait(job)
-    store.pass_by(hours=24)
+    pass_by(store, hours=24)
     refused = client.post(f"{BULK1}/{job}/batch", content="Name\nb\n", headers={"Content-Type": "text/csv"})
     assert "<exceptionCode>InvalidJobState</exceptionCode>" in refused.text
     assert "<state>Closed</state>" in client.get(f"{BULK1}/{job}").text
-    store.pass_by(days=8, minutes=-1)
+    pass_by(store, days=8, minutes=-1)
     assert client.get(f"{BULK1}/{job}/batch/{done.id}/result").status_code == 200
-    store.pass_by(days=8)
+    pass_by(store, days=8)
     assert "<exceptionCode>InvalidJob</exceptionCode>" in client.get(f"{BULK1}/{job}").text
     assert files_and_tables(store) == ([], [])
 
 
-def test_what_a_hard_delete_took_is_told_among_the_deleted(
-    store: SteppedStore, services: Services, client: AppClient
-) -> None:
+def test_what_a_hard_delete_took_is_told_among_the_deleted(store: Store, services: Services, client: AppClient) -> None:
     account, contact = (store.catalogue.find(name) for name in ("Account", "Contact"))
     assert account is not None
     assert contact is not None
     rows = services.insert(account, pl.DataFrame({"Name": ["a", "b", "c"]}))
     child = services.insert(contact, pl.DataFrame({"LastName": ["x"], "AccountId": [rows[1]]}))
-    store.pass_by(minutes=5)
+    pass_by(store, minutes=5)
     for operation, row in (("hardDelete", rows[1]), ("delete", rows[2])):
         job = client.post(INGEST, json={"object": "Account", "operation": operation}).json()["id"]
         client.request("PUT", f"{INGEST}/{job}/batches", content=f"Id\n{row}\n", headers={"Content-Type": "text/csv"})
         client.patch(f"{INGEST}/{job}", json={"state": "UploadComplete"})
         assert services.ingest.wait(job).failed == 0
-    store.pass_by(minutes=10)
-    span = {"start": f"{NOW:%Y-%m-%dT%H:%M:%SZ}", "end": f"{store.time:%Y-%m-%dT%H:%M:%SZ}"}
+    pass_by(store, minutes=10)
+    span = {"start": f"{NOW:%Y-%m-%dT%H:%M:%SZ}", "end": f"{store.now():%Y-%m-%dT%H:%M:%SZ}"}
 
     def deleted(name: str) -> list[str]:
         answer = client.get(f"{DATA}/sobjects/{name}/deleted", params=span)

@@ -7,6 +7,7 @@ import datetime as dt
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import format_datetime
 from http import HTTPStatus
 
 from starlette.responses import HTMLResponse, Response
@@ -19,6 +20,7 @@ from sfframe.localorg.routes.gate import session_of
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.request_log import LoggedRequest
 from sfframe.localorg.services.services import Services
+from sfframe.localorg.store.clock import Clock
 
 HangUp = Callable[[Scope, bool], None]
 """Closes the connection of a request; with True it is reset, else what was written still arrives."""
@@ -53,7 +55,7 @@ class Faulty:
         """Take one request, as ASGI has it."""
         services: Services = scope["app"].state.services
         faults = services.faults.on_request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"))
-        counted = _Counted(receive, send)
+        counted = _Counted(receive, send, services.store.clock)
         came, began = dt.datetime.now(dt.UTC), time.perf_counter()
         try:
             await self._play(faults, scope, counted.receive, counted.send)
@@ -160,11 +162,12 @@ class _Cut:
 
 
 class _Counted:
-    """Counts what passes in both directions."""
+    """Counts what passes in both directions, and dates the answer by the org's clock."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, clock: Clock) -> None:
         self._receive = receive
         self._send = send
+        self._clock = clock
         self.status: int | None = None
         self.bytes_in = self.bytes_out = 0
 
@@ -176,5 +179,7 @@ class _Counted:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            date = format_datetime(self._clock.now(), usegmt=True)
+            message = {**message, "headers": [*message.get("headers", ()), (b"date", date.encode())]}
         self.bytes_out += len(message.get("body", b""))
         await self._send(message)

@@ -6,8 +6,6 @@ import hmac
 import secrets
 import string
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sfframe.localorg.services.errors import ServiceError
@@ -41,15 +39,15 @@ class Session:
 class Auth:
     """The sessions of one org. Every session belongs to the one integration user.
 
-    A session ends ``Settings.session_seconds`` after its last use (rest.md 1.2). ``clock`` gives seconds since 1970.
+    A session ends ``Settings.session_seconds`` after its last use (rest.md 1.2).
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store) -> None:
+        self._clock = store.clock
         self._org_id = store.org_id
         self._seconds = store.settings.session_seconds
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
-        self.clock = clock
         self.secrets = Secrets(
             username=integration_user(store)["Username"],
             password=_drawn(24),
@@ -59,10 +57,14 @@ class Auth:
             refresh_token=f"5Aep{_drawn(80)}",
         )
 
+    def time(self) -> float:
+        """The org's time in seconds since 1970."""
+        return self._clock.now().timestamp()
+
     def open_session(self, *, lasting: bool = False) -> str:
         """A new access token in the shape that clients check: ``00D...!`` and letters (clients.md 2.1)."""
         token = f"{self._org_id[:15]}!{_drawn(96)}"
-        now = self.clock()
+        now = self.time()
         with self._lock:
             self._sessions[token] = Session(now, now, lasting)
         return token
@@ -86,7 +88,7 @@ class Auth:
         session = self.find(token)
         if session is None:
             raise ServiceError(401, "INVALID_SESSION_ID", "Session expired or invalid")
-        session.last_use = self.clock()
+        session.last_use = self.time()
 
     def knows_user(self, username: str, password: str) -> bool:
         """Whether the password is the user's, with or without the security token glued to it (rest.md 3).
@@ -102,7 +104,7 @@ class Auth:
         return session.last_use + self._seconds
 
     def _has_ended(self, session: Session) -> bool:
-        return not session.lasting and self.clock() > self.ends_at(session)
+        return not session.lasting and self.time() > self.ends_at(session)
 
 
 def same(given: str, known: str) -> bool:

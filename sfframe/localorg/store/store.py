@@ -22,6 +22,7 @@ from sfframe.localorg.catalogue.deployment import Described, refusal
 from sfframe.localorg.catalogue.model import FieldDef, ObjectDef
 from sfframe.localorg.catalogue.types import COMPOUND_TYPES
 from sfframe.localorg.store import java_numbers, record_ids
+from sfframe.localorg.store.clock import Clock
 from sfframe.localorg.store.record_types import RecordTypes
 from sfframe.localorg.store.rules import Rules
 from sfframe.localorg.store.settings import Settings
@@ -77,8 +78,11 @@ class Store:
     they carry no index, which would double the time of a bulk insert and find a row no sooner.
     """
 
-    def __init__(self, path: Path | None, catalogue: Catalogue, settings: Settings | None = None) -> None:
+    def __init__(
+        self, path: Path | None, catalogue: Catalogue, settings: Settings | None = None, clock: Clock | None = None
+    ) -> None:
         self.path = path.absolute() if path else None
+        self.clock = clock or Clock()
         self.catalogue = catalogue
         self.rules = Rules()
         self.record_types = RecordTypes()
@@ -167,7 +171,7 @@ class Store:
 
     def now(self) -> dt.datetime:
         """The org's clock: naive UTC, whole seconds, as Salesforce's system fields show it."""
-        return dt.datetime.now(dt.UTC).replace(microsecond=0, tzinfo=None)
+        return self.clock.now().replace(microsecond=0, tzinfo=None)
 
     def next_counter(self, cursor: duckdb.DuckDBPyConnection, prefix: str, count: int) -> int:
         """Reserve ``count`` record numbers for ``sf_id(prefix, n)``; answers the first. Hold ``writing``.
