@@ -23,7 +23,8 @@ def saved(org: IngestOrg, operation: Operation, names: list[str], values: str, k
     parts = ", ".join(part("problem") for part in (problems.code, problems.message, problems.fields))
     with org.store.writing, org.store.cursor() as cursor:
         cursor.execute("BEGIN")
-        outcome = save(Task(org.store, widget, operation, staged, widget.field(key) if key else None), cursor)
+        upsert_key = widget.field(key) if key else None
+        outcome = save(Task(org.store, widget, operation, staged, org.store.now(), upsert_key), cursor)
         rows = cursor.execute(
             f"SELECT record, id, created, {parts} FROM ({outcome.outcomes}) ORDER BY record"
         ).fetchall()

@@ -113,16 +113,17 @@ def _save(around: Surroundings, cursor: duckdb.DuckDBPyConnection, job: Job, bat
     if trouble.chunks_per_try is not None:
         last = min(rows, batch.processed + trouble.chunks_per_try * chunks.CHUNK_ROWS)
     relation = f"(SELECT * FROM {staged.relation} WHERE record > {batch.processed} AND record <= {last})"
-    task = Task(
-        store,
-        obj,
-        cast("Operation", job.operation),  # queries were told apart before
-        replace(staged, relation=relation),
-        obj.field(job.external_id_field) if job.external_id_field else None,
-        Locks(trouble.locked_share, store.settings.seed, MOST_ROWS, requeues=True),
-        chunks.number(MOST_ROWS),
-    )
     with store.writing, transaction(cursor):
+        task = Task(
+            store,
+            obj,
+            cast("Operation", job.operation),  # queries were told apart before
+            replace(staged, relation=relation),
+            store.now(),
+            obj.field(job.external_id_field) if job.external_id_field else None,
+            Locks(trouble.locked_share, store.settings.seed, MOST_ROWS, requeues=True),
+            chunks.number(MOST_ROWS),
+        )
         processed = failed = 0
         for saved in chunks.saves(task, cursor):
             bulk1_results.keep(cursor, batch.id, saved)

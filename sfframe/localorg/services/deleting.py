@@ -21,7 +21,7 @@ def delete_rows(task: Task, cursor: duckdb.DuckDBPyConnection) -> None:
         if protects and not _is_cleared(field) and child.name in filled:
             cursor.execute(_protected(store, obj, child, field))
     cursor.execute("CREATE OR REPLACE TEMP TABLE deleting AS SELECT id FROM saving_rows WHERE problem IS NULL")
-    _delete_level(store, cursor, obj, "deleting", hard=task.operation == "hardDelete", depth=0)
+    _delete_level(task, cursor, obj, "deleting", depth=0)
 
 
 def _protected(store: Store, obj: ObjectDef, child: ObjectDef, field: FieldDef) -> str:
@@ -46,26 +46,25 @@ def _is_cleared(field: FieldDef) -> bool:
     return _is_lookup(field) and field.nillable and (field.createable or field.updateable)
 
 
-def _cleared(store: Store, child: ObjectDef, field: FieldDef, ids: str) -> str:
+def _cleared(task: Task, child: ObjectDef, field: FieldDef, ids: str) -> str:
     """SQL that lets the children of deleted parents point at nothing. Only SystemModstamp moves (a guess)."""
-    stamp = f", \"SystemModstamp\" = TIMESTAMP '{store.now()}'" if child.field("SystemModstamp") else ""
+    stamp = f", \"SystemModstamp\" = TIMESTAMP '{task.moment}'" if child.field("SystemModstamp") else ""
     column = quoted(field.name)
     return (
-        f"UPDATE {store.table(child)} SET {column} = NULL{stamp} "
+        f"UPDATE {task.store.table(child)} SET {column} = NULL{stamp} "
         f"WHERE {column} IN (SELECT id FROM {ids}) AND NOT {lookups.deleted(child)}"
     )
 
 
-def _delete_level(
-    store: Store, cursor: duckdb.DuckDBPyConnection, obj: ObjectDef, ids: str, *, hard: bool, depth: int
-) -> None:
+def _delete_level(task: Task, cursor: duckdb.DuckDBPyConnection, obj: ObjectDef, ids: str, *, depth: int) -> None:
+    store, hard = task.store, task.operation == "hardDelete"
     # Rows go before their children, so that a circle of parents comes to an end.
     if hard or not obj.field("IsDeleted"):
         there = f'FROM {store.table(obj)} WHERE "Id" IN (SELECT id FROM {ids})'
-        cursor.execute(f'INSERT INTO {DELETE_LOG} SELECT {literal(obj.name)}, "Id", $1 {there}', [store.now()])
+        cursor.execute(f'INSERT INTO {DELETE_LOG} SELECT {literal(obj.name)}, "Id", $1 {there}', [task.moment])
         cursor.execute(f"DELETE {there}")
     else:
-        changes = {"IsDeleted": "true"} | derived.touched(obj, store)
+        changes = {"IsDeleted": "true"} | derived.touched(obj, store, task.moment)
         assignments = ", ".join(f"{quoted(name)} = {value}" for name, value in changes.items())
         cursor.execute(f'UPDATE {store.table(obj)} SET {assignments} WHERE "Id" IN (SELECT id FROM {ids})')
     filled = store.filled_tables(cursor)
@@ -73,7 +72,7 @@ def _delete_level(
         if child.name not in filled:
             continue
         if _is_cleared(field):
-            cursor.execute(_cleared(store, child, field, ids))
+            cursor.execute(_cleared(task, child, field, ids))
         if not (field.cascade_delete or field.deleted_with_parent):
             continue
         below = f"deleting_{depth}"
@@ -83,4 +82,4 @@ def _delete_level(
             f"WHERE {present} AND {quoted(field.name)} IN (SELECT id FROM {ids})"
         )
         if cursor.execute(f"SELECT count(*) FROM {below}").fetchall()[0][0]:
-            _delete_level(store, cursor, child, below, hard=hard, depth=depth + 1)
+            _delete_level(task, cursor, child, below, depth=depth + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -53,19 +54,20 @@ def default(field: FieldDef, store: Store) -> str | None:
     return "false" if field.type == "boolean" else None
 
 
-def constants(obj: ObjectDef, store: Store) -> dict[str, str]:
+def constants(obj: ObjectDef, store: Store, moment: dt.datetime) -> dict[str, str]:
     """SQL by field name: the values of a new row for fields that were not sent at all."""
     found = {field.name: default(field, store) for field in obj if field.type not in COMPOUND_TYPES}
-    return {name: value for name, value in found.items() if value is not None} | _stamped(obj, store, created=True)
+    filled = {name: value for name, value in found.items() if value is not None}
+    return filled | _stamped(obj, store, moment, created=True)
 
 
-def touched(obj: ObjectDef, store: Store) -> dict[str, str]:
+def touched(obj: ObjectDef, store: Store, moment: dt.datetime) -> dict[str, str]:
     """SQL by field name: the stamps of a row that is changed."""
-    return _stamped(obj, store, created=False)
+    return _stamped(obj, store, moment, created=False)
 
 
-def _stamped(obj: ObjectDef, store: Store, *, created: bool) -> dict[str, str]:
-    now, user = f"TIMESTAMP '{store.now()}'", literal(store.user_id)
+def _stamped(obj: ObjectDef, store: Store, moment: dt.datetime, *, created: bool) -> dict[str, str]:
+    now, user = f"TIMESTAMP '{moment}'", literal(store.user_id)
     stamps = {"LastModifiedDate": now, "LastModifiedById": user, "SystemModstamp": now}
     if created:
         stamps |= {"CreatedDate": now, "CreatedById": user, "IsDeleted": "false"}

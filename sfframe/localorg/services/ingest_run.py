@@ -206,7 +206,9 @@ def _save_some(this: _Run, upload: _Upload, batches: int) -> None:
         rows = f"(SELECT * FROM {upload.relation} WHERE record > {job.processed} AND record <= {last})"
         key = upload.obj.field(job.external_id_field) if job.external_id_field else None
         staged = Staged(rows, upload.columns, _NULL_MARK, clean=upload.clean)
-        task = Task(store, upload.obj, job.operation, staged, key, _locks(this, job), chunks.number(batch_rows))
+        task = Task(
+            store, upload.obj, job.operation, staged, store.now(), key, _locks(this, job), chunks.number(batch_rows)
+        )
         with transaction(cursor):
             processed = failed = 0
             for saved in chunks.saves(task, cursor):

@@ -67,7 +67,8 @@ def save_rows(store: Store, save: Save, rows: list[Row], body: JsonBody) -> list
     if readable:
         staged = stage(readable, save.obj, store.catalogue)
         with store.transaction() as cursor:
-            found = saving.answers(Task(store, save.obj, save.operation, staged, save.key), cursor)
+            task = Task(store, save.obj, save.operation, staged, store.now(), save.key)
+            found = saving.answers(task, cursor)
             refused = any(problem and problem.startswith(rules.DUPLICATE) for _, _, problem in found)
             doubles = rules.doubles(store, save.obj, cursor) if refused else {}
     answers = iter(

@@ -27,23 +27,23 @@ class Replication:
 
     def updated(self, obj: ObjectDef, start: str | None, end: str | None) -> dict[str, Any]:
         """The ids of live records that were made or changed."""
-        rows, covered = self._touched(obj, start, end, deleted=False)
+        rows, covered = self._touched(obj, start, end, self._store.now(), deleted=False)
         return {"ids": [row[0] for row in rows], "latestDateCovered": _text(covered)}
 
     def deleted(self, obj: ObjectDef, start: str | None, end: str | None) -> dict[str, Any]:
         """The records in the recycle bin, and those that were deleted for good: the service keeps a log of both."""
-        rows, covered = self._touched(obj, start, end, deleted=True)
+        now = self._store.now()
+        rows, covered = self._touched(obj, start, end, now, deleted=True)
         return {
             "deletedRecords": [{"id": row[0], "deletedDate": _text(row[1])} for row in rows],
-            "earliestDateAvailable": _text(self._store.now().replace(second=0) - _KEPT),  # a guess
+            "earliestDateAvailable": _text(now.replace(second=0) - _KEPT),  # a guess
             "latestDateCovered": _text(covered),
         }
 
     def _touched(
-        self, obj: ObjectDef, start: str | None, end: str | None, *, deleted: bool
+        self, obj: ObjectDef, start: str | None, end: str | None, now: dt.datetime, *, deleted: bool
     ) -> tuple[list[Any], dt.datetime]:
         since, until = _moment("start", start), _moment("end", end)
-        now = self._store.now()
         # The code is the platform's, the words are from memory.
         if since < now - _LONGEST:
             raise ServiceError(400, "INVALID_REPLICATION_DATE", "startDate cannot be more than 30 days ago")

@@ -45,7 +45,7 @@ def insert(store: Store, obj: ObjectDef, frame: pl.DataFrame) -> list[str]:
         try:
             cursor.execute(f"CREATE OR REPLACE TEMP TABLE seeding AS FROM {rows}")
             staged = Staged("seeding", columns, null_mark="\x00")
-            saved = saving.save(Task(store, obj, "insert", staged, locks=Locks()), cursor)
+            saved = saving.save(Task(store, obj, "insert", staged, store.now(), locks=Locks()), cursor)
             if saved.failed:
                 raise ValueError(_refusal(cursor, obj, saved))
             ids = [id_ for (id_,) in cursor.execute(f"SELECT id FROM ({saved.outcomes}) ORDER BY record").fetchall()]

@@ -79,13 +79,24 @@ class Column:
 
 
 class Names:
-    """Resolves the paths of one SELECT over ``obj``; ``text`` is the whole query, for the positions of refusals."""
+    """Resolves the paths of one SELECT over ``obj``; ``text`` is the whole query, for the positions of refusals.
+
+    ``clock`` is the whole query's: all its parts have the same today.
+    """
 
     def __init__(
-        self, store: Store, text: str, obj: ObjectDef, source: Source, related: tuple[Source, ...], *, level: int
+        self,
+        store: Store,
+        text: str,
+        obj: ObjectDef,
+        source: Source,
+        related: tuple[Source, ...],
+        *,
+        level: int,
+        clock: UserClock,
     ) -> None:
         self.store = store
-        self.clock = UserClock.of(store)
+        self.clock = clock
         self.text = text
         self.obj = obj
         self.level = level
@@ -123,7 +134,7 @@ class Names:
 
     def branch(self, obj: ObjectDef, reference: Column, *, level: int) -> Names:
         """The names of the parents that are ``obj``, where the field ``reference`` points at several objects."""
-        made = Names(self.store, self.text, obj, Source(obj.name), (), level=level)
+        made = Names(self.store, self.text, obj, Source(obj.name), (), level=level, clock=self.clock)
         self._branches.append((made, reference.sql))
         return made
 

@@ -24,6 +24,7 @@ from sfframe.localorg.services.soql_semi_joins import check_left, check_objects,
 from sfframe.localorg.services.soql_shape import Record, Shape
 from sfframe.localorg.services.soql_typeof import branches
 from sfframe.localorg.services.soql_where import Where, order_key
+from sfframe.localorg.services.user_clock import UserClock
 from sfframe.localorg.store.store import COMPOUND_TYPES, Store
 from sfframe.soql import (
     Call,
@@ -90,6 +91,7 @@ class Compiler:
         self, store: Store, text: str, *, version: str, all_rows: bool = False, shown_children: int = 499
     ) -> None:
         self.store = store
+        self._clock = UserClock.of(store)
         self.text = text
         self.version = version
         self.all_rows = all_rows
@@ -134,7 +136,8 @@ class Compiler:
         return obj
 
     def _names(self, query: Query, obj: ObjectDef) -> Names:
-        return Names(self.store, self.text, obj, query.source, query.related, level=self._next_level())
+        level = self._next_level()
+        return Names(self.store, self.text, obj, query.source, query.related, level=level, clock=self._clock)
 
     def _next_level(self) -> int:
         self._levels += 1
@@ -204,7 +207,7 @@ class Compiler:
         check_depth(outer, item, depth=depth, version=self.version)
         child, reference = child_of(outer, query, inner)
         check_clauses(outer, query, item)
-        names = Names(self.store, self.text, child, inner.source, inner.related, level=self._next_level())
+        names = self._names(inner, child)
         _check_clauses(names, inner)
         if soql_aggregate.is_aggregate(inner):
             raise outer.refusal("MALFORMED_QUERY", item.at, "aggregates are not allowed in a child sub-query")

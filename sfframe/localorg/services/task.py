@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -62,6 +63,8 @@ class Locks:
 class Task:
     """What is done to which object with which rows; ``external_id`` is the field that an upsert goes by (or Id).
 
+    All that the save touches is stamped with ``moment``: rows that went along with a deleted parent are found again by
+    it. Take it (``Store.now``) while holding ``store.writing``, so that stamps come in the order of the saves.
     ``chunk`` is the SQL of the number of a record's chunk; what another interface saves is one chunk.
     """
 
@@ -69,6 +72,7 @@ class Task:
     obj: ObjectDef
     operation: Operation
     staged: Staged
+    moment: dt.datetime
     external_id: FieldDef | None = None
     locks: Locks | None = None
     chunk: str = ONE_CHUNK

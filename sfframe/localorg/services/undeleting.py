@@ -5,6 +5,7 @@ Only SOAP and Apex can do it in a real org. The codes are those of the WSDL, the
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 import duckdb
@@ -30,36 +31,32 @@ def undelete(store: Store, obj: ObjectDef, ids: list[str]) -> dict[str, Refusal]
     if not obj.undeletable or obj.field("IsDeleted") is None:
         words = f"entity type cannot be undeleted: {obj.label}"
         return refused | {given: Refusal("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", words) for given in ids}
-    with store.writing, store.cursor() as cursor:
-        cursor.execute("BEGIN")
-        try:
-            cursor.execute(
-                "CREATE OR REPLACE TEMP TABLE undeleting AS SELECT unnest($1::VARCHAR[]) AS id", [[*whole.values()]]
-            )
-            rows = cursor.execute(
-                f'SELECT u.id, t."IsDeleted" FROM undeleting u LEFT JOIN {store.table(obj)} t ON t."Id" = u.id'
-            ).fetchall()
-            states = dict(rows)
-            for given, known in whole.items():
-                if known and states[known] is None:
-                    refused[given] = Refusal("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
-                elif known and not states[known]:
-                    refused[given] = Refusal("UNDELETE_FAILED", "Entity is not in the recycle bin")
-            _undelete_level(store, cursor, obj, "undeleting", depth=0)
-            cursor.execute("COMMIT")
-        except BaseException:
-            cursor.execute("ROLLBACK")
-            raise
+    with store.transaction() as cursor:
+        cursor.execute(
+            "CREATE OR REPLACE TEMP TABLE undeleting AS SELECT unnest($1::VARCHAR[]) AS id", [[*whole.values()]]
+        )
+        rows = cursor.execute(
+            f'SELECT u.id, t."IsDeleted" FROM undeleting u LEFT JOIN {store.table(obj)} t ON t."Id" = u.id'
+        ).fetchall()
+        states = dict(rows)
+        for given, known in whole.items():
+            if known and states[known] is None:
+                refused[given] = Refusal("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
+            elif known and not states[known]:
+                refused[given] = Refusal("UNDELETE_FAILED", "Entity is not in the recycle bin")
+        _undelete_level(store, cursor, obj, "undeleting", store.now(), depth=0)
     return refused
 
 
-def _undelete_level(store: Store, cursor: duckdb.DuckDBPyConnection, obj: ObjectDef, ids: str, *, depth: int) -> None:
-    """Bring the rows back, then the children that were deleted in the same second: those went along."""
+def _undelete_level(
+    store: Store, cursor: duckdb.DuckDBPyConnection, obj: ObjectDef, ids: str, moment: dt.datetime, *, depth: int
+) -> None:
+    """Bring the rows back, then the children that were deleted at the same moment: those went along."""
     cursor.execute(
         f'CREATE OR REPLACE TEMP TABLE undeleted_{depth} AS SELECT "Id" AS id, "SystemModstamp" AS deleted_at '
         f'FROM {store.table(obj)} WHERE "IsDeleted" AND "Id" IN (SELECT id FROM {ids})'
     )
-    changes = {"IsDeleted": "false"} | derived.touched(obj, store)
+    changes = {"IsDeleted": "false"} | derived.touched(obj, store, moment)
     assignments = ", ".join(f"{quoted(name)} = {value}" for name, value in changes.items())
     cursor.execute(f'UPDATE {store.table(obj)} SET {assignments} WHERE "Id" IN (SELECT id FROM undeleted_{depth})')
     for child, field in store.catalogue.children_of(obj):
@@ -72,4 +69,4 @@ def _undelete_level(store: Store, cursor: duckdb.DuckDBPyConnection, obj: Object
             f'WHERE c."IsDeleted" AND c."SystemModstamp" = p.deleted_at'
         )
         if cursor.execute(f"SELECT count(*) FROM {below}").fetchall()[0][0]:
-            _undelete_level(store, cursor, child, below, depth=depth + 1)
+            _undelete_level(store, cursor, child, below, moment, depth=depth + 1)

@@ -29,7 +29,7 @@ def insert_rows(
     are not in ``saving_rows``, and ``values`` are its parameters.
     """
     store, obj = task.store, task.obj
-    given = derived.constants(obj, store) | {"Id": "id"}
+    given = derived.constants(obj, store, task.moment) | {"Id": "id"}
     record_type = store.record_types.default_of(obj.name)
     if record_type and obj.field("RecordTypeId"):
         given["RecordTypeId"] = literal(record_type)
@@ -56,7 +56,7 @@ def update_rows(task: Task, cursor: duckdb.DuckDBPyConnection, *, into: str | No
     values = {one.field.name: _changed_value(one) for one in task.columns if _stored(one)}
     sent = set(values)
     values |= derived.composed(obj, sent, lambda name: values.get(name, f"t.{quoted(name)}"), creating=False)
-    values |= derived.touched(obj, task.store)
+    values |= derived.touched(obj, task.store, task.moment)
     if not values:
         return
     assignments = ", ".join(f"{quoted(name)} = {value}" for name, value in values.items())
