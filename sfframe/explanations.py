@@ -1,8 +1,9 @@
-"""What a scan will do, in words: for people at a terminal and in a notebook."""
+"""What a scan will do and how a frame was read, in words: for people at a terminal and in a notebook."""
 
 from __future__ import annotations
 
 import html
+import weakref
 from dataclasses import dataclass
 from typing import Final
 
@@ -94,6 +95,76 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRead:
+    """One query that was sent: its text, and how it went."""
+
+    soql: str
+    report: ReadReport
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ReadExplanation:
+    """How a frame was read: its queries in the order in which they were sent.
+
+    ``rows`` are those of the frame: records that several queries found, it has once.
+    """
+
+    rows: int
+    queries: tuple[QueryRead, ...]
+
+    @property
+    def calls(self) -> int:
+        """The calls of all queries; those of other threads over the same connection are among them."""
+        return sum(query.report.calls for query in self.queries)
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """The bulk jobs, empty where REST answered."""
+        return tuple(query.report.job_id for query in self.queries if query.report.job_id)
+
+    def __repr__(self) -> str:
+        told = [f"frame of {self.rows:,} rows; queries: {len(self.queries):,}, calls: {self.calls:,}"]
+        for query in self.queries[:_SHOWN]:
+            told += [f"  soql: {_cut(query.soql)}", f"  went: {query.report}"]
+        if len(self.queries) > _SHOWN:
+            told.append(f"  and {len(self.queries) - _SHOWN} more queries like these")
+        return "\n".join(told)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+
+class ReadFrames:
+    """Remembers how frames were read for as long as they live, without keeping them alive.
+
+    By identity: dataframes have no hash, and a frame that is made of another one was not read.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[object], ReadExplanation]] = {}
+
+    def note(self, frame: object, explanation: ReadExplanation) -> None:
+        """Remembers one frame."""
+        number, known = id(frame), self._known
+
+        def forget(_gone: weakref.ref[object]) -> None:
+            known.pop(number, None)
+
+        known[number] = (weakref.ref(frame, forget), explanation)
+
+    def find(self, frame: object) -> ReadExplanation | None:
+        """How that frame was read; None where it was not, or is another one now."""
+        noted = self._known.get(id(frame))
+        return noted[1] if noted is not None and noted[0]() is frame else None
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+READ_FRAMES: Final = ReadFrames()
 
 
 def _cut(text: str) -> str:

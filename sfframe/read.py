@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal, get_args, overload
 
 from sfframe import orgs
 from sfframe.errors import IncompleteAnswer, QueryError, UsageError
+from sfframe.explanations import READ_FRAMES, QueryRead, ReadExplanation
 from sfframe.fetch import Plan, fetch, planned, refused_by_bulk
 from sfframe.protocol.query import QUERY_BYTES, query_bytes
 from sfframe.read_options import ReadOptions
@@ -94,6 +95,7 @@ def read_soql(
     The number of rows is checked against what the org says; a shortfall raises IncompleteAnswer, and no part of the
     answer is handed out. A value that does not fit its type raises DecodeError. SoqlSyntaxError points at the place in
     the query before anything is sent, UsageError names near fields, NotFound near objects, QueryError is the org's own.
+    ``explain(frame)`` tells which API answered and why.
 
     >>> import sfframe as sf
     >>> sf.read_soql("SELECT Name, IsSandbox FROM Organization", org="local").row(0)
@@ -108,20 +110,24 @@ def read_soql(
     structs = parents == "structs"
     connection = orgs.connect(org)
     plan = planned(connection, query, params, include_deleted=include_deleted, options=options, structs=structs)
-    frame = _Reading(connection, plan).whole()
+    reading = _Reading(connection, plan)
+    frame = reading.whole()
     if structs:
         from sfframe.frames.selection import parents_as_structs
 
         frame = parents_as_structs(frame, plan.shape)
-    return convert(frame)
+    converted = convert(frame)
+    READ_FRAMES.note(converted, ReadExplanation(frame.height, tuple(reading.sent)))
+    return converted
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How the statements of one read are sent."""
+    """How the statements of one read are sent; ``sent`` is how they went."""
 
     org: Org
     plan: Plan
+    sent: list[QueryRead] = field(default_factory=list)
 
     def whole(self) -> pl.DataFrame:
         """The answer of the query, however long it is."""
@@ -170,9 +176,13 @@ class _Reading:
 
     def _fetched(self, plan: Plan) -> pl.DataFrame:
         try:
-            return fetch(self.org, plan).frame()
+            fetched = fetch(self.org, plan)
+            frame = fetched.frame()
         except QueryError as refused:
             raise self._with_near_names(refused) from None
+        if fetched.report is not None:
+            self.sent.append(QueryRead(plan.query, fetched.report))
+        return frame
 
     def _with_near_names(self, refused: QueryError) -> QueryError:
         """Fields of WHERE and ORDER BY are the org's to know; what may have been meant is ours to say."""

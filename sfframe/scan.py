@@ -1,15 +1,22 @@
-"""scan_soql, scan_sobject, explain: lazy frames that ask the org for no more than what is used."""
+"""scan_soql, scan_sobject: lazy frames that ask the org for no more than what is used; explain: what is asked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, overload
 
 from sfframe import orgs, soql
 from sfframe.errors import UsageError
-from sfframe.explanations import Explanation, QueryExplanation, ReadReport, ScanExplanation
+from sfframe.explanations import (
+    READ_FRAMES,
+    Explanation,
+    QueryExplanation,
+    ReadExplanation,
+    ReadReport,
+    ScanExplanation,
+)
 from sfframe.fetch import BULK_FROM, CARRIER_NAMES, Fetched, Plan, fetch, foretold, planned, refused_by_bulk, understood
 from sfframe.protocol.query import fits_in_uri
 from sfframe.protocol.query_plan import plans as query_plans
@@ -18,7 +25,9 @@ from sfframe.soql import Call, Ordering, Path, Selected
 from sfframe.soql.parser import MAX_LENGTH
 
 if TYPE_CHECKING:
+    import pandas as pd
     import polars as pl
+    import pyarrow as pa
 
     from sfframe.connection.org import Org
     from sfframe.frames.predicate import Predicate
@@ -106,27 +115,60 @@ def scan_sobject(
     return _Source(connection, plan, limit).lazy()
 
 
-def explain(lazy: pl.LazyFrame, *, plan: bool = False) -> Explanation:
-    """What the scans of a lazy frame will send, without sending it: SOQL, what of the filters is in it and what polars
-    applies itself, and why; the API, and how many calls to expect.
+@overload
+def explain(frame: pl.LazyFrame, *, plan: bool = False) -> Explanation: ...
+@overload
+def explain(frame: pl.DataFrame | pd.DataFrame | pa.Table, *, plan: bool = False) -> ReadExplanation: ...
+def explain(
+    frame: pl.LazyFrame | pl.DataFrame | pd.DataFrame | pa.Table, *, plan: bool = False
+) -> Explanation | ReadExplanation:
+    """What a lazy frame will ask of the org, or how a frame of ``read_soql`` was read.
 
-    Scans that are not Salesforce's are left out. With ``plan`` the org is asked, one call for each query, how it would
-    run it (its query plan); the expected calls are then estimated from it. Raises UsageError where this version of
-    polars does not show its plans.
+    Of a lazy frame: what its scans will send, without sending it: SOQL, what of the filters is in it and what polars
+    applies itself, and why; the API, and how many calls to expect. Scans that are not Salesforce's are left out. With
+    ``plan`` the org is asked, one call for each query, how it would run it (its query plan); the expected calls are
+    then estimated from it. Raises UsageError where this version of polars does not show its plans.
+
+    Of a frame, whichever backend it has: each query that was sent for it, the API that answered and why, calls,
+    seconds, rows, and the job's id where there was a job. It is known of the very frame that ``read_soql`` gave, as
+    long as that lives; a frame that was made of it, or was not read here, raises UsageError.
 
     >>> import polars as pl, sfframe as sf
     >>> users = sf.scan_sobject("User", org="local").filter(pl.col("Name") == "Ann").select("Id")
     >>> sf.explain(users).scans[0].queries[0].soql
     "SELECT Id, Name FROM User WHERE Name = 'Ann'"
+    >>> organizations = sf.read_soql("SELECT Id FROM Organization", org="local")
+    >>> sf.explain(organizations).queries[0].report.reason
+    '1 rows, less than 20,000'
     """
+    import polars as pl
+
     from sfframe.frames.lazy_plan import asked_of_scans
 
+    if not isinstance(frame, pl.LazyFrame):
+        return _read(frame, plan=plan)
     found = []
-    for asked in asked_of_scans(lazy):
+    for asked in asked_of_scans(frame):
         if isinstance(asked.source, _Source):
             asking = asked.source.asking(asked.columns, asked.predicate, asked.rows)
             found.append(asked.source.explained(asking, ask=plan))
     return Explanation(tuple(found))
+
+
+def _read(frame: object, *, plan: bool) -> ReadExplanation:
+    """How a frame was read."""
+    known = READ_FRAMES.find(frame)
+    if known is None:
+        raise UsageError(
+            f"How this {type(frame).__name__} was read is not known",
+            remedy="Hand over the frame that read_soql gave, as it came, or a lazy frame with a scan of Salesforce.",
+        )
+    if plan:
+        raise UsageError(
+            "A frame that was read has no plan to ask for",
+            remedy="Leave plan out, or explain a scan_soql of its query.",
+        )
+    return known
 
 
 @dataclass(frozen=True, slots=True)
