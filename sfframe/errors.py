@@ -297,11 +297,35 @@ ADVICE: dict[str, Advice] = {
     "REQUEST_LIMIT_EXCEEDED": Advice("limit", "The day's API calls are used up; wait for the 24-hour window to move."),
     "API_TEMPORARILY_UNAVAILABLE": Advice("server", "The org was busy; send the rows again.", again=True),
     "SERVER_UNAVAILABLE": Advice("server", "The org was busy; send the rows again.", again=True),
+    "INACTIVE_OWNER_OR_USER": Advice("reference", "The owner that the row names is inactive; name an active user."),
+    "MIXED_DML_OPERATION": Advice(
+        "other",
+        "Users, groups and the like cannot be saved together with other objects; load them in a run of their own.",
+    ),
+    "ALL_OR_NONE_OPERATION_ROLLED_BACK": Advice(
+        "other", "Another row of the same call failed; mend that one, or leave all_or_none out."
+    ),
+    "PROCESSING_HALTED": Advice("other", "Another row of the same call failed; mend that one and send both again."),
+    "BATCH_PROCESSING_HALTED": Advice("other", "An earlier row failed; mend that one and send both again."),
+    "TXN_SECURITY_NO_ACCESS": Advice(
+        "permission", "A transaction security policy of the org forbids it; ask its administrator."
+    ),
+    "API_CURRENTLY_DISABLED": Advice("server", "The org's API is switched off for now; ask its administrator."),
     "UNKNOWN_EXCEPTION": Advice(
         "server", "The org failed inside; send the rows again, then ask its support with the error id."
     ),
 }
 NO_ADVICE = Advice("other", "See the message.")
+
+# Why an org gives a whole job up, by the word before the colon (bulk2.md 6.2); its rows are unprocessed.
+JOB_ADVICE: dict[str, str] = {
+    "InvalidBatch": "First make the columns those that this user may write: the message names what is wrong.",
+    "ClientInputError": "Use smaller parts, in the delimiter and line ending of the job.",
+    "ExceededQuota": "The day's batches are used up: wait until the 24-hour window has moved.",
+    "InternalServerError": "Smaller parts help, and fewer triggers: work that takes too long is the usual cause.",
+    "TooManyLockFailure": "Sort them by parent (sort_by_parent), or have one batch done after the other (serial).",
+    "FeatureNotEnabled": "First have the named feature granted to this user.",
+}
 
 _BY_CODE: dict[str, type[ApiError]] = {
     "INVALID_SESSION_ID": AuthenticationError,

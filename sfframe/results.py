@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar, cast
 
 from sfframe import facts
-from sfframe.errors import RowsFailed, advice_for
+from sfframe.errors import JOB_ADVICE, RowsFailed, advice_for
 from sfframe.frames.saved import Saved, writeable
 
 __all__ = ["Cost", "LoadResult", "Saved", "Target", "save_frame", "writeable"]
@@ -256,10 +256,11 @@ def _advise(status: str, code: str | None, message: str | None) -> tuple[str, bo
     if status == "failed":
         advice = advice_for(code or "", message or "")
         return advice.kind, advice.again, advice.text
+    job = JOB_ADVICE.get((message or "").partition(" : ")[0], "") if status == "unprocessed" else ""
     return (
         {"rejected": "data", "unprocessed": "server"}.get(status, "other"),
         status == "unprocessed",
-        _WHAT_NOW[status],
+        f"{_WHAT_NOW[status]} {job}".rstrip(),
     )
 
 

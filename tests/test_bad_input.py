@@ -183,7 +183,10 @@ def test_a_job_that_fails_as_a_whole_says_so_and_its_rows_are_accounted_for() ->
         assert result.notes == (f"job {result.jobs[0]}: InternalServerError : Retried more than 20 times",)
         assert result.frame["sf__Status"].to_list() == ["created"] * 10 + ["unprocessed"] * 15
         assert result.triage()["advice"].to_list() == [
-            "The job ended before it came to these rows. Load result.unprocessed again."
+            (
+                "The job ended before it came to these rows. Load result.unprocessed again. "
+                "Smaller parts help, and fewer triggers: work that takes too long is the usual cause."
+            )
         ]
         with pytest.raises(sf.RowsFailed) as raised:
             result.raise_for_failures()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sfframe.errors import (
+    NO_ADVICE,
     ApiError,
     AuthenticationError,
     LimitExceeded,
@@ -16,6 +17,7 @@ from sfframe.errors import (
     PermissionDenied,
     QueryError,
     ServerUnavailable,
+    advice_for,
     class_for,
 )
 from sfframe.protocol.call import Call, Reply
@@ -56,24 +58,72 @@ _REMEDY_BY_CLASS: dict[type[ApiError], str] = {
     ServerUnavailable: "Try again in some minutes; the status page of Salesforce shows known trouble.",
 }
 _REMEDY_BY_CODE: dict[str, str] = {
+    # REST and both bulk APIs (rest.md 12, bulk2.md 6.1)
+    "UNKNOWN_EXCEPTION": (
+        "The org failed inside: try again. If it stays so, Salesforce's support finds the cause by the error id above."
+    ),
     "REQUEST_LIMIT_EXCEEDED": "The day's API calls are used up: wait until the 24-hour window has moved.",
     "INVALID_QUERY_LOCATOR": "The query's cursor has expired: run the query again.",
+    "QUERY_TIMEOUT": "Narrow the WHERE to fields with an index, name fewer fields, or use a bulk query.",
+    "QUERY_TOO_COMPLICATED": "Name fewer fields, formulas above all, or shorten the WHERE.",
+    "INVALID_TYPE": "Check the object's name (custom ones end with __c), and that this user may see it.",
+    "EXCEEDED_MAX_SEMIJOIN_SUBSELECTS": "Use fewer sub-queries in the WHERE: read the Ids first, and name them in IN.",
+    "MALFORMED_SEARCH": "Write the search as FIND {words} IN ALL FIELDS RETURNING Account(Id).",
     "INVALID_OPERATION_WITH_EXPIRED_PASSWORD": "The user's password has expired: set a new one, then log in again.",
     "API_DISABLED_FOR_ORG": "This user or edition has no API access: have 'API Enabled' granted.",
-    "FEATURENOTENABLED": "Have the named feature granted to this user (for hardDelete: 'Bulk API Hard Delete').",
+    "API_CURRENTLY_DISABLED": "The org's API is switched off for now: ask its administrator, or try again later.",
     "TXN_SECURITY_METERING_ERROR": "Transaction security took too long: try again, or have this user exempted from it.",
+    "TXN_SECURITY_NO_ACCESS": "A transaction security policy of the org forbids it: ask its administrator.",
     "UNSUPPORTED_API_VERSION": "Connect with another api_version that this org serves.",
-    "INVALIDVERSION": "Connect with another api_version that this org serves.",
     "GONE": "This API version is retired: connect with a newer api_version.",
+    "METHOD_NOT_ALLOWED": "This org's API version has no such call: connect with a newer api_version.",
+    "UNSUPPORTED_MEDIA_TYPE": "The org does not take this content type: check that no proxy changes the headers.",
+    "JSON_PARSER_ERROR": "Give the value that the message names in the field's type.",
+    "EXCEEDED_ID_LIMIT": "Name fewer records in one call.",
+    # Bulk API 2.0, and the like of Bulk API 1.0 in mixed case (bulk2.md 6.1, bulk1.md 8)
+    "API_ERROR": "Mend what the message names. A job is deleted only after its end; compound fields are read by REST.",
+    "FEATURENOTENABLED": "Have the named feature granted to this user (for hardDelete: 'Bulk API Hard Delete').",
+    "INVALIDENTITY": 'No bulk API takes this object: write with api="collections", read with api="rest".',
+    "INVALIDJOB": "Check the job's id, object and key field. A job that got two uploads is aborted and made anew.",
+    "INVALIDJOBSTATE": "Ask for the job's state again: it has moved on, and does not allow this any more.",
+    "INVALIDBATCH": "Check the batch's id, and that its columns are fields of the object (a delete takes Id alone).",
+    "INVALIDUSER": "Use the job as the user who made it, or have 'Manage Data Integrations' granted.",
+    "INVALIDVERSION": "Connect with another api_version that this org serves.",
+    "INVALIDOPERATION": "Check the address of the org: a proxy may change the path.",
+    "INVALIDURL": "Check the address of the org: it must be the one that the login names.",
+    "INVALIDXML": "Check that no proxy changes the body; else tell it to the makers of sfframe.",
+    "HTTPSREQUIRED": "Use the https address of the org.",
+    "UNSUPPORTEDCONTENTTYPE": "The job's content type is another one: make a job of CSV.",
+    "CLIENTINPUTERROR": "Send smaller parts (LoadLimits), in the job's own delimiter and line ending.",
+    "TIMEOUT": "Send smaller parts (LoadLimits), or narrow the query.",
+    "TOOMANYLOCKFAILURE": "Send the rows sorted by parent (sort_by_parent), or one batch after the other (serial).",
+    "INTERNALSERVERERROR": "The org failed inside: try again in some minutes.",
+    "UNKNOWN": "The org gives no reason: try again, and show its support the job's id if it stays so.",
     # OAuth (rest.md 2.3)
     "invalid_client_id": "Check the client id (consumer key); a new app can take ten minutes to be known.",
     "invalid_client": "Check the client secret.",
     "invalid_grant": "In the app's settings, enable the client credentials flow and name a run-as user.",
     "invalid_app_access": "Have an administrator approve this user for the app.",
     "unsupported_grant_type": "Enable the client credentials flow in the app's settings.",
-    "inactive_org": "The org is locked or expired.",
-    "inactive_user": "The app's run-as user is inactive.",
+    "inactive_org": "The org is locked or expired: its administrator, or Salesforce, can open it again.",
+    "inactive_user": "The app's run-as user is inactive: have it activated, or name another one in the app's settings.",
     "rate_limit_exceeded": "Too many logins in a short time: wait some minutes.",
+    "invalid_scope": "Give the app the scope 'Manage user data via APIs (api)'.",
+    "unauthorized_client": "Enable the client credentials flow in the app's settings.",
+}
+# Where the code says less, or there is none (rest.md 1.5; 413 is that of the edge and of proxies).
+_REMEDY_BY_STATUS: dict[int, str] = {
+    300: "Several records have this external id: make it unique in the org, or name the record by its Id.",
+    400: "Mend what the org names in the request; where it names nothing, a proxy may have answered in its place.",
+    405: _REMEDY_BY_CODE["METHOD_NOT_ALLOWED"],
+    409: "Ask for the state again: it has changed. Results of a job come by the API version that made it.",
+    410: _REMEDY_BY_CODE["GONE"],
+    412: "The record was changed meanwhile: read it again.",
+    413: "Send less at once (LoadLimits(bytes_per_job=...)); a proxy may allow less than Salesforce.",
+    414: "Shorten the query, or send it by a bulk API, which takes 100,000 characters.",
+    415: _REMEDY_BY_CODE["UNSUPPORTED_MEDIA_TYPE"],
+    428: "The record was changed meanwhile: read it again.",
+    431: "Shorten the query, or send it by a bulk API, which takes 100,000 characters.",
 }
 
 
@@ -121,13 +171,8 @@ def error_for(call: Call[object], reply: Reply) -> ApiError:
     problem = read_problem(reply)
     kind = _class_of(problem)
     what = next(text for base, text in _WHAT if issubclass(kind, base))
-    remedy = next(
-        (_REMEDY_BY_CODE[code] for code in (problem.code, problem.code.upper()) if code in _REMEDY_BY_CODE), ""
-    )
-    remedy = remedy or _REMEDY_BY_CLASS.get(kind, "")
-    if problem.status == 410:
-        remedy = _REMEDY_BY_CODE["GONE"]
-    if 300 <= problem.status < 400:
+    remedy = _remedy(problem, kind)
+    if 300 < problem.status < 400:
         what = "the host sends the request elsewhere"
         remedy = "Use the org's own address (https://….my.salesforce.com) as instance URL."
     return kind(
@@ -140,6 +185,19 @@ def error_for(call: Call[object], reply: Reply) -> ApiError:
         fields=problem.fields,
         job_id=call.job_id,
     )
+
+
+def _remedy(problem: Problem, kind: type[ApiError]) -> str:
+    """What to do: by the code, be it of a request or of a record, then by the class, then by the status."""
+    for code in (problem.code, problem.code.upper()):
+        if code in _REMEDY_BY_CODE:
+            return _REMEDY_BY_CODE[code]
+    if problem.status in _REMEDY_BY_STATUS and not problem.code:
+        return _REMEDY_BY_STATUS[problem.status]
+    if kind in _REMEDY_BY_CLASS:
+        return _REMEDY_BY_CLASS[kind]
+    advice = advice_for(problem.code, problem.message)
+    return _REMEDY_BY_STATUS.get(problem.status, "") if advice is NO_ADVICE else advice.text
 
 
 def answer(call: Call[T], reply: Reply) -> T:

@@ -31,7 +31,8 @@ def test_an_array_of_one_object_gives_code_message_and_fields():
     )
     assert str(found) == (
         "GET sobjects/Nope/describe: the request was refused (HTTP 400)\n"
-        "The org said: REQUIRED_FIELD_MISSING: Required fields are missing: [LastName]"
+        "The org said: REQUIRED_FIELD_MISSING: Required fields are missing: [LastName]\n"
+        "Fill the named fields; the object requires them."
     )
 
 
@@ -115,9 +116,74 @@ def test_a_body_that_says_nothing_is_still_an_error(body):
     assert (type(found), found.error_code) == (errors.ServerUnavailable, "")
 
 
+# Every code of the tables in rest.md 12, bulk2.md 6.1 and 6.3, bulk1.md 8, each with the status that it comes with.
+CODES = {
+    400: (
+        "API_ERROR ClientInputError DUPLICATE_VALUE DUPLICATES_DETECTED EXCEEDEDQUOTA EXCEEDED_ID_LIMIT "
+        "EXCEEDED_MAX_SEMIJOIN_SUBSELECTS ExceededQuota FEATURENOTENABLED FIELD_CUSTOM_VALIDATION_EXCEPTION "
+        "FIELD_INTEGRITY_EXCEPTION FeatureNotEnabled HttpsRequired INACTIVE_OWNER_OR_USER INVALIDENTITY INVALIDJOB "
+        "INVALIDJOBSTATE INVALID_CROSS_REFERENCE_KEY INVALID_EMAIL_ADDRESS INVALID_FIELD INVALID_TYPE "
+        "INVALID_FIELD_FOR_INSERT_UPDATE INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST INVALID_QUERY_FILTER_OPERATOR "
+        "INVALID_QUERY_LOCATOR InternalServerError InvalidBatch InvalidEntity InvalidJob InvalidJobState "
+        "InvalidOperation InvalidSessionId InvalidUrl InvalidUser InvalidVersion InvalidXml JSON_PARSER_ERROR "
+        "LIMIT_EXCEEDED MALFORMED_ID MALFORMED_QUERY MALFORMED_SEARCH MISSING_ARGUMENT MIXED_DML_OPERATION "
+        "NUMBER_OUTSIDE_VALID_RANGE PROCESSING_HALTED QUERY_TIMEOUT QUERY_TOO_COMPLICATED REQUIRED_FIELD_MISSING "
+        "STORAGE_LIMIT_EXCEEDED STRING_TOO_LONG Timeout TooManyLockFailure UNABLE_TO_LOCK_ROW UNKNOWN_EXCEPTION "
+        "Unknown UnsupportedContentType SOMETHING_NEW"
+    ),
+    401: "INVALID_SESSION_ID INVALID_OPERATION_WITH_EXPIRED_PASSWORD",
+    403: (
+        "API_CURRENTLY_DISABLED API_DISABLED_FOR_ORG INSUFFICIENT_ACCESS INSUFFICIENT_ACCESS_OR_READONLY "
+        "REQUEST_LIMIT_EXCEEDED TXN_SECURITY_METERING_ERROR TXN_SECURITY_NO_ACCESS"
+    ),
+    404: "NOT_FOUND ENTITY_IS_DELETED",
+    405: "METHOD_NOT_ALLOWED",
+    410: "UNSUPPORTED_API_VERSION GONE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    500: "UNKNOWN_EXCEPTION",
+    503: "SERVER_UNAVAILABLE API_TEMPORARILY_UNAVAILABLE",
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(status, code) for status, codes in CODES.items() for code in codes.split()]
+)
+def test_every_code_that_the_platform_documents_says_what_to_do_next(status, code):
+    assert len(error_of(status, f'[{{"errorCode":"{code}","message":"text"}}]').remedy.split()) >= 4
+
+
+@pytest.mark.parametrize(
+    "status",
+    [300, 301, 302, 400, 401, 403, 404, 405, 406, 408, 409, 410, 412, 413, 414, 415, 420, 428, 429, 431, 500, 502, 503],
+)
+def test_every_status_without_a_code_says_what_to_do_next(status):
+    assert len(error_of(status, "").remedy.split()) >= 4
+
+
+def test_remedies_say_what_the_code_means_and_not_only_its_class():
+    told = {
+        (400, "UNKNOWN_EXCEPTION"): "try again",
+        (500, "UNKNOWN_EXCEPTION"): "error id",
+        (400, "QUERY_TIMEOUT"): "Narrow the WHERE",
+        (400, "InvalidEntity"): 'api="collections"',
+        (400, "TooManyLockFailure"): "sort_by_parent",
+        (400, "STRING_TOO_LONG"): "Shorten the text",
+    }
+    for (status, code), words in told.items():
+        assert words in error_of(status, f'[{{"errorCode":"{code}","message":"text"}}]').remedy
+    assert "Send less at once (LoadLimits(bytes_per_job" in error_of(413, "<h1>Request Entity Too Large</h1>").remedy
+    assert "a proxy may have answered" in error_of(400, "<h1>Bad Request</h1>").remedy
+
+
 def test_a_redirect_names_the_remedy_and_not_the_target():
     found = error_of(302, "")
     assert found.what == "the host sends the request elsewhere (HTTP 302)"
+
+
+def test_an_external_id_that_several_records_have_is_no_redirect():
+    found = error_of(300, '["/services/data/v66.0/sobjects/Account/001AB0000000001AAA"]')
+    assert found.what == "the request was refused (HTTP 300)"
+    assert found.remedy.startswith("Several records have this external id")
 
 
 def test_a_token_in_an_answer_is_never_shown():
