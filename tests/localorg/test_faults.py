@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from sfframe.localorg import Fault, Faults, LocalOrg, Settings
 from sfframe.localorg.faults import RETRIED
+from sfframe.localorg.server import make_app
 from tests.localorg.ingest_org import IngestOrg
 
 DATA = "/services/data/v60.0"
@@ -317,6 +320,54 @@ def test_the_request_log_tells_what_was_asked(org: LocalOrg, client: httpx.Clien
         ("GET", "/nowhere", 404, 0, None),
     ]
     assert (log["ms"] > 0).all()
+
+
+@pytest.mark.parametrize("answer", ["document", "file", "error", "nothing", "page"])
+def test_whoever_has_an_answer_finds_the_request_in_the_log(org: LocalOrg, answer: str) -> None:
+    service = org._services.bulk_query
+    job = service.create({"operation": "query", "query": "SELECT Id FROM User"}, "v60.0")["id"]
+    assert service.wait(job) == "JobComplete"
+    path = {
+        "document": LIMITS,
+        "file": f"{DATA}/jobs/query/{job}/results",
+        "error": "/nowhere",
+        "nothing": f"{DATA}/jobs/query/{job}",
+        "page": LIMITS,
+    }[answer]
+    if answer == "page":
+        org.faults.add(Fault("answer", status=503, html=True))
+    token = f"Bearer {org.credentials.access_token}".encode()
+    org.clear_request_log()
+    ends: list[int] = []
+    left: int | None = None
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        """What a client that hears this may find in the log, at each end of the answer."""
+        nonlocal left
+        if message["type"] == "http.response.start":
+            left = next((int(value) for name, value in message["headers"] if name == b"content-length"), None)
+            return
+        if left is not None:
+            left -= len(message["body"])
+        if left == 0 or not message.get("more_body"):
+            ends.append(org.request_log().height)
+
+    scope: dict[str, object] = {
+        "type": "http",
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": "DELETE" if answer == "nothing" else "GET",
+        "root_path": "",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"authorization", token)],
+    }
+    asyncio.run(make_app(org._services)(scope, receive, send))
+    assert set(ends) == {1}
+    assert org.request_log()["path"].to_list() == [path]
 
 
 def test_a_served_org_takes_a_plan_from_a_file(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from sfframe.localorg.routes.gate import session_of
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.request_log import LoggedRequest
 from sfframe.localorg.services.services import Services
-from sfframe.localorg.store.clock import Clock
 
 HangUp = Callable[[Scope, bool], None]
 """Closes the connection of a request; with True it is reset, else what was written still arrives."""
@@ -55,27 +54,15 @@ class Faulty:
         """Take one request, as ASGI has it."""
         services: Services = scope["app"].state.services
         faults = services.faults.on_request(scope["method"], scope["path"], scope["query_string"].decode("latin-1"))
-        counted = _Counted(receive, send, services.store.clock)
-        came, began = dt.datetime.now(dt.UTC), time.perf_counter()
+        exchange = _Exchange(scope, receive, send, faults[-1].kind if faults else None)
         try:
-            await self._play(faults, scope, counted.receive, counted.send)
+            await self._play(faults, scope, exchange)
         finally:
-            services.request_log.add(
-                LoggedRequest(
-                    at=came,
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=counted.status,
-                    ms=(time.perf_counter() - began) * 1000,
-                    bytes_in=counted.bytes_in,
-                    bytes_out=counted.bytes_out,
-                    fault=faults[-1].kind if faults else None,
-                )
-            )
+            exchange.log()
 
-    async def _play(self, faults: list[Fault], scope: Scope, receive: Receive, send: Send) -> None:
+    async def _play(self, faults: list[Fault], scope: Scope, exchange: _Exchange) -> None:
         services: Services = scope["app"].state.services
-        hang_up: HangUp = scope["app"].state.hang_up
+        receive, send = exchange.receive, exchange.send
         for fault in faults:
             if fault.kind == "latency":
                 await asyncio.sleep(fault.seconds)
@@ -85,13 +72,13 @@ class Faulty:
         if ends is None:
             await self._app(scope, receive, send)
         elif ends.kind == "truncate":
-            await self._app(scope, receive, _Cut(scope, send, hang_up, ends.bytes).send)
+            await self._app(scope, receive, _Cut(send, exchange.hang_up, ends.bytes).send)
             await _gone(receive)
         else:
             if ends.kind == "reset_after" or ends.acted:
                 await self._app(scope, receive, _swallow)
             if ends.kind in ("reset_before", "reset_after"):
-                hang_up(scope, True)
+                exchange.hang_up(reset=True)
                 await _gone(receive)
             else:
                 await _answer(ends, scope)(scope, receive, send)
@@ -136,9 +123,8 @@ async def _swallow(_message: Message) -> None:
 class _Cut:
     """Lets so many bytes of a body pass, then closes the connection; the rest of the answer is swallowed."""
 
-    scope: Scope
     onward: Send
-    hang_up: HangUp
+    hang_up: Callable[[], None]
     left: int
     over: bool = False
 
@@ -158,28 +144,70 @@ class _Cut:
         else:
             await self.onward({**message, "body": body[: self.left], "more_body": True})
         self.over = True
-        self.hang_up(self.scope, False)
+        self.hang_up()
 
 
-class _Counted:
-    """Counts what passes in both directions, and dates the answer by the org's clock."""
+class _Exchange:
+    """A request and its answer: counts what passes, dates the answer by the org's clock and logs the request.
 
-    def __init__(self, receive: Receive, send: Send, clock: Clock) -> None:
+    It is in the log before the client can know that the answer has ended, so that whoever has one finds it there.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, fault: str | None) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
-        self._clock = clock
-        self.status: int | None = None
-        self.bytes_in = self.bytes_out = 0
+        self._fault = fault
+        self._came, self._began = dt.datetime.now(dt.UTC), time.perf_counter()
+        self._status: int | None = None
+        self._length: int | None = None
+        self._bytes_in = self._bytes_out = 0
+        self._logged = False
+
+    @property
+    def _services(self) -> Services:
+        services: Services = self._scope["app"].state.services
+        return services
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self.bytes_in += len(message.get("body", b""))
+        self._bytes_in += len(message.get("body", b""))
         return message
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            date = format_datetime(self._clock.now(), usegmt=True)
-            message = {**message, "headers": [*message.get("headers", ()), (b"date", date.encode())]}
-        self.bytes_out += len(message.get("body", b""))
+            self._status = message["status"]
+            headers = [*message.get("headers", ())]
+            self._length = next((int(value) for name, value in headers if name.lower() == b"content-length"), None)
+            date = format_datetime(self._services.store.clock.now(), usegmt=True)
+            message = {**message, "headers": [*headers, (b"date", date.encode())]}
+        else:
+            self._bytes_out += len(message.get("body", b""))
+            # A stream whose length was told has ended for the client ahead of its last, empty message.
+            if not message.get("more_body", False) or self._bytes_out == self._length:
+                self.log()
         await self._send(message)
+
+    def hang_up(self, *, reset: bool = False) -> None:
+        """Close the connection, or reset it."""
+        self.log()
+        close: HangUp = self._scope["app"].state.hang_up
+        close(self._scope, reset)
+
+    def log(self) -> None:
+        """Put the request into the log, unless it is there."""
+        if self._logged:
+            return
+        self._logged = True
+        self._services.request_log.add(
+            LoggedRequest(
+                at=self._came,
+                method=self._scope["method"],
+                path=self._scope["path"],
+                status=self._status,
+                ms=(time.perf_counter() - self._began) * 1000,
+                bytes_in=self._bytes_in,
+                bytes_out=self._bytes_out,
+                fault=self._fault,
+            )
+        )
