@@ -18,7 +18,14 @@ from tests.localorg.ingest_org import DEPLOYED
 
 NAMESPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 VERSION = "62.0"
-TYPES = {"CSV": "text/csv", "JSON": "application/json", "XML": "application/xml"}
+TYPES = {
+    "CSV": "text/csv",
+    "JSON": "application/json",
+    "XML": "application/xml",
+    "ZIP_CSV": "zip/csv",
+    "ZIP_JSON": "zip/json",
+    "ZIP_XML": "zip/xml",
+}
 
 
 class Bulk1Org:

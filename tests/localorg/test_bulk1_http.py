@@ -236,7 +236,11 @@ def test_slashes_may_be_doubled_and_bodies_compressed_or_chunked(org: Bulk1Org) 
         ({"object": "Video__c"}, "InvalidJob", "Unable to find object: Video__c"),
         ({"operation": "INSERT"}, "InvalidJob", None),
         ({"operation": None}, "InvalidJob", None),
-        ({"contentType": "ZIP_CSV"}, "InvalidJob", "The embedded org takes no zipped batches: contentType ZIP_CSV"),
+        (
+            {"contentType": "ZIP_CSV", "operation": "query"},
+            "InvalidJob",
+            "The content type ZIP_CSV is not for queries",
+        ),
         ({"concurrencyMode": "Fast"}, "InvalidJob", None),
         ({"concurrencyMode": True}, "InvalidJob", None),
         ({"createdById": "005000000000001AAA"}, "InvalidJob", "CreatedById cannot be specified"),

@@ -26,7 +26,7 @@ from sfframe.localorg.services.bulk1_jobs import Job
 
 _BASE = "/services/async/{version}/job"
 _WHOLE = 1 << 20  # bytes; a result up to this size is answered in one piece (clients.md 2.12)
-_KNOWN_TYPES = frozenset({*CONTENT_TYPES.values(), "text/xml", "zip/csv", "zip/xml", "zip/json", "text/plain", ""})
+_KNOWN_TYPES = frozenset({*CONTENT_TYPES.values(), "text/xml", "text/plain", ""})
 # What tools send that were told nothing; the body says what it is.
 _UNSAID_TYPES = frozenset({"application/octet-stream", "application/x-www-form-urlencoded"})
 
@@ -48,7 +48,7 @@ async def job(request: Request) -> Response:
     else:
         info = await run_in_threadpool(service.job, job_id)
     # A JSON job that is asked for with a type of XML is told in XML (clients.md 2.7).
-    as_json = info.job.content_type == "JSON" and "xml" not in _content_type(request)
+    as_json = info.job.row_format == "JSON" and "xml" not in _content_type(request)
     return info_answer("jobInfo", info.document, as_json=as_json)
 
 
@@ -57,7 +57,7 @@ async def batches(request: Request) -> Response:
     service, job_id = _service(request), request.path_params["job_id"]
     if request.method == "GET":
         of_job, documents = await run_in_threadpool(service.batches, job_id)
-        return list_answer(documents, as_json=of_job.content_type == "JSON")
+        return list_answer(documents, as_json=of_job.row_format == "JSON")
     content_type = _content_type(request)
     content = await _body(request)
     found = await run_in_threadpool(service.job, job_id)
@@ -106,7 +106,7 @@ def _ids(request: Request) -> tuple[str, str]:
 
 
 def _batch_answer(info: Info, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    as_json = info.job.content_type == "JSON"
+    as_json = info.job.row_format == "JSON"
     return info_answer("batchInfo", info.document, as_json=as_json, status=status, headers=headers)
 
 

@@ -13,6 +13,7 @@ from sfframe.localorg.services.jobs import stamp
 
 JobOperation = Literal["insert", "update", "upsert", "delete", "hardDelete", "query", "queryAll"]
 QUERIES = ("query", "queryAll")
+_ZIP = "ZIP_"
 ENDED = ("Completed", "Failed", "NotProcessed")
 
 
@@ -48,6 +49,16 @@ class Job:
     def queries(self) -> bool:
         """Whether the batches are queries."""
         return self.operation in QUERIES
+
+    @property
+    def zipped(self) -> bool:
+        """Whether batches are ZIP files."""
+        return self.content_type.startswith(_ZIP)
+
+    @property
+    def row_format(self) -> str:
+        """CSV, JSON or XML: what rows and results are written in, zipped or not."""
+        return self.content_type.removeprefix(_ZIP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from sfframe.localorg.services import (
     bulk1_results,
     bulk1_rows,
     bulk1_spec,
+    bulk1_zip,
     chunks,
     columns,
     locks,
@@ -152,8 +153,18 @@ def _behind_try(job: Job, batch: Batch, problem: str) -> Batch:
 
 
 def _stage(around: Surroundings, cursor: duckdb.DuckDBPyConnection, job: Job, obj: ObjectDef, batch: Batch) -> Staged:
-    store, content = around.store, around.path(batch.id).read_bytes()
-    if job.content_type == "CSV":
+    content = around.path(batch.id).read_bytes()
+    if not job.zipped:
+        return _staged_rows(around.store, cursor, job, obj, batch, content=content)
+    archive = bulk1_zip.read(content)
+    staged = _staged_rows(around.store, cursor, job, obj, batch, content=archive.request)
+    return bulk1_zip.with_files(cursor, staged, archive)
+
+
+def _staged_rows(
+    store: Store, cursor: duckdb.DuckDBPyConnection, job: Job, obj: ObjectDef, batch: Batch, *, content: bytes
+) -> Staged:
+    if job.row_format == "CSV":
         text = bulk1_csv.normal(content.decode(batch.charset, "replace"))
         normal = store.scratch / f"{batch.id}.csv"
         normal.write_text(text, encoding="utf-8", newline="")
@@ -168,7 +179,7 @@ def _stage(around: Surroundings, cursor: duckdb.DuckDBPyConnection, job: Job, ob
             mapped = bulk1_spec.apply(job.spec, names, relation, obj)
             relation, resolved = mapped.relation, _resolved(store, job, obj, mapped.names)
         return Staged(relation, resolved)
-    if job.content_type == "XML":
+    if job.row_format == "XML":
         rows = bulk1_rows.rows_of_xml(content, obj)
     else:
         rows = bulk1_rows.rows_of_json(content.decode(batch.charset, "replace"), obj)
