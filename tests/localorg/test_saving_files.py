@@ -68,3 +68,28 @@ def test_many_first_versions_in_one_save_make_as_many_documents(local_org: Local
     assert joined.sort("Id")["Title_document"].to_list() == [f"{n}.bin" for n in range(20)]
     assert set(joined["Id"]) == {row["id"] for row in rows}
     assert local_org.table("ContentDocumentLink").select(pl.len()).item() == 20
+
+
+def test_attachments_and_documents_tell_how_long_their_bodies_are(local_org: LocalOrg, client: AppClient) -> None:
+    base = "/services/data/v62.0/sobjects"
+    account = client.post(f"{base}/Account", json={"Name": "Place"}).json()["id"]
+    [folder] = local_org.insert(
+        "Folder", pl.DataFrame({"Name": ["F"], "DeveloperName": ["F"], "Type": ["Document"], "AccessType": ["Public"]})
+    )
+    wanted = {
+        "Attachment": {"Name": "a", "ParentId": account, "Body": base64.b64encode(b"\0\xff\n").decode()},
+        "Document": {"Name": "d", "DeveloperName": "d", "FolderId": folder},
+    }
+    made = {name: client.post(f"{base}/{name}", json=row).json()["id"] for name, row in wanted.items()}
+
+    def lengths() -> list[int]:
+        return [local_org.table(name)["BodyLength"][0] for name in wanted]
+
+    assert lengths() == [3, 0]
+    for name, one in made.items():
+        body = {"Body": base64.b64encode(b"seven\r\n").decode()}
+        assert client.patch(f"{base}/{name}/{one}", json=body).status_code == 204
+    assert lengths() == [7, 7]
+    assert client.patch(f"{base}/Document/{made['Document']}", json={"Name": "e"}).status_code == 204
+    assert client.patch(f"{base}/Attachment/{made['Attachment']}", json={"BodyLength": 1}).status_code == 400
+    assert lengths() == [7, 7]

@@ -77,7 +77,8 @@ def _stamped(obj: ObjectDef, store: Store, moment: dt.datetime, *, created: bool
 def composed(obj: ObjectDef, sent: set[str], value: Value, *, creating: bool) -> dict[str, str]:
     """SQL by field name: what follows from other values of the row; ``sent`` names the fields that the upload has."""
     names = _person_name(obj, sent, value, creating=creating) or (_own_name(obj, value) if creating else {})
-    of_file = files.version_fields(obj, value) if creating else {}
+    of_file = files.body_length(obj, sent, value, creating=creating)
+    of_file |= files.version_fields(obj, value) if creating else {}
     return names | of_file | _stage(obj, sent, value, creating=creating)
 
 

@@ -1,4 +1,4 @@
-"""Files: what a version's path and bytes imply, and the document that it belongs to.
+"""Files: how long a body is, what a version's path and bytes imply, and the document that it belongs to.
 
 From memory, but for what the sf CLI's ``data create file`` reads back: ContentDocumentId, Title and FileExtension.
 """
@@ -18,6 +18,14 @@ VERSION = "ContentVersion"
 
 # Fields of a document that say what its latest version says.
 _SHARED = ("Title", "Description", "FileExtension", "FileType", "ContentSize", "ContentModifiedDate", "SharingOption")
+
+
+def body_length(obj: ObjectDef, sent: set[str], value: Callable[[str], str], *, creating: bool) -> dict[str, str]:
+    """SQL by field name: the bytes in a body, of attachments and documents; ``sent`` names the fields of the upload."""
+    body = obj.field("Body")
+    if body is None or body.type != "base64" or obj.field("BodyLength") is None or not (creating or "Body" in sent):
+        return {}
+    return {"BodyLength": f"coalesce(octet_length(CAST({value('Body')} AS BLOB)), 0)"}
 
 
 def version_fields(obj: ObjectDef, value: Callable[[str], str]) -> dict[str, str]:
