@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from sfframe import orgs, soql
 from sfframe.errors import IncompleteAnswer, NotFound, SfframeError, UsageError
-from sfframe.fetch import Fetched, Plan, about, fetch, parts_of, planned
+from sfframe.fetch import Fetched, Plan, about, fetch, parts_of, planned, refused_by_bulk
 from sfframe.jobs.kept_pages import KeptPages, KeptParts
 from sfframe.jobs.lanes import run_lanes
 from sfframe.progress import shown
+from sfframe.protocol.query import QUERY_BYTES, fits_in_uri, query_bytes
 from sfframe.read_options import ReadOptions
+from sfframe.soql.parser import MAX_LENGTH
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,6 +56,10 @@ def export_soql(
     query of its own, up to 8 of them are read at once, and their rows stand in the file as they come. A record whose
     ``by`` changes meanwhile may be in two parts or in none; CreatedDate and Id never change.
 
+    A list in the WHERE that is too long for one query is spread over several, which are read at once as well; a record
+    that more than one of them finds is written once, for which its Id is kept in memory. A query that is too long
+    because of its fields is refused: ``read_soql`` can join the parts of its rows, in memory.
+
     The pages of Bulk API 2.0 queries wait in a hidden folder beside the file until it is complete. After an export that
     broke off, ``resume=True`` reads on the same jobs, in the same parts, and fetches only the pages that are missing;
     the jobs' results stay in the org for seven days. Raises UsageError when the kept pages are those of another query
@@ -75,15 +81,17 @@ def export_soql(
     plan = planned(connection, query, params, include_deleted=include_deleted, options=options)
     kept = KeptParts(target.with_name(f".{target.name}.pages"))
     if not (resume and _belongs(kept, plan, connection, target)):
-        parts = parts_of(connection, plan, partitions, by=by) if partitions != 1 else [plan]
+        parts = _parts(connection, plan, partitions, by)
         kept.begin(about(connection, plan), [part.query for part in parts])
     keeps = kept.pages
     try:
         with sink(target) as file:
-            rows = _written(connection, plan, kept.queries, keeps, _Groups(file))
-            if rows != file.height:
+            cut_list = len(kept.queries) > 1 and not fits_in_uri(plan.query)  # else the parts have no row in common
+            groups = _Groups(file, plan, several=cut_list)
+            rows = _written(connection, plan, kept.queries, keeps, groups)
+            if rows != file.height + groups.left_out:
                 raise IncompleteAnswer(
-                    f"{file.height:,} rows were written, and {rows:,} have come",
+                    f"{file.height:,} rows were written, and {rows - groups.left_out:,} have come",
                     where=str(target),
                     remedy="Run it again.",
                 )
@@ -123,6 +131,34 @@ def partition_soql(
     return [part.query for part in parts_of(connection, plan, partitions, by=by)]
 
 
+def _parts(org: Org, plan: Plan, partitions: int, by: str) -> list[Plan]:
+    """The queries of an export: those asked for, or where one is too long for the org as many as its list needs."""
+    from sfframe.frames.statements import Room, by_values
+
+    from_object = f"FROM {plan.parsed.source.name}"
+    if partitions != 1:
+        if not fits_in_uri(plan.query):  # its range is asked for by REST
+            raise UsageError(
+                f"The query of {len(plan.query):,} characters is too long to be cut by {by}",
+                where=from_object,
+                remedy="Leave partitions out: a list that no query holds is cut itself.",
+            )
+        return parts_of(org, plan, partitions, by=by)
+    by_rest = plan.options.api == "rest" or refused_by_bulk(plan.parsed, plan.shape)
+    room = Room(query_bytes, QUERY_BYTES) if by_rest else Room(len, MAX_LENGTH)
+    if room.measure(plan.query) <= room.most:
+        return [plan]
+    queries = by_values(plan.parsed, room)
+    if not all(map(room.has, queries)):
+        raise UsageError(
+            f"The query has {room.measure(plan.query):,} {'bytes' if by_rest else 'characters'}, and the org takes "
+            f"{room.most:,}",
+            where=from_object,
+            remedy="Name fewer fields, or read it with read_soql, which joins the parts of its rows in memory.",
+        )
+    return [plan.with_query(one, org) for one in queries]
+
+
 def _belongs(kept: KeptParts, plan: Plan, org: Org, target: Path) -> bool:
     """Whether there is something to go on with; raises UsageError where it is of another query or org."""
     if kept.about and kept.about != about(org, plan):
@@ -143,8 +179,9 @@ def _written(org: Org, plan: Plan, queries: list[str], keeps: list[KeptPages], g
             listener(replace(event, part=number, parts=len(queries)))
 
         def go(stop: Event) -> int:
-            rows = 0
-            part = replace(plan, query=query, parsed=soql.parse(query))
+            rows, parsed = 0, soql.parse(query)
+            same = parsed.select == plan.parsed.select  # else it has the Id, by which rows are known
+            part = replace(plan, query=query, parsed=parsed) if same else plan.with_query(parsed, org)
             try:
                 part = replace(part, options=replace(options, progress=told, cancel=stop))
                 with closing(_fetched(org, part, keep).batches()) as batches:
@@ -161,7 +198,7 @@ def _written(org: Org, plan: Plan, queries: list[str], keeps: list[KeptPages], g
     with shown(options.progress, title=f"export {plan.parsed.source.name}", rows=0) as listener:
         pieces = [work(number, *one, listener) for number, one in enumerate(zip(queries, keeps, strict=True))]
         rows = sum(run_lanes(pieces, cap=_LANES, cancel=options.cancel))
-    groups.end(plan.schema)
+    groups.end()
     return rows
 
 
@@ -179,11 +216,19 @@ def _fetched(org: Org, plan: Plan, keep: KeptPages) -> Fetched:
 
 @dataclass(slots=True)
 class _Groups:
-    """Puts batches together to the size of a row group and writes them; safe to share by threads."""
+    """Puts batches together to the size of a row group and writes them; safe to share by threads.
+
+    With ``several`` the same record may come by more than one query, and a LIMIT is for all of them together: each row
+    has its Id, and those that are not to be written are counted in ``left_out``.
+    """
 
     file: Sink
+    plan: Plan
+    several: bool
+    left_out: int = 0
     lock: Lock = field(default_factory=Lock)
     waiting: list[pl.DataFrame] = field(default_factory=list)
+    seen: pl.DataFrame | None = None
     rows: int = 0
     size: float = 0.0
 
@@ -196,18 +241,31 @@ class _Groups:
             if self.rows >= _GROUP_ROWS or self.size >= _GROUP_BYTES:
                 self._write()
 
-    def end(self, schema: pl.Schema) -> None:
+    def end(self) -> None:
         """Writes what is left; a file without rows has a group too, with the types."""
         import polars as pl
 
-        if not self.file.height:
-            self.waiting.append(pl.DataFrame(schema=schema))
         if self.waiting:
             self._write()
+        if self.file.schema is None:
+            self.file.write(pl.DataFrame(schema=self.plan.schema))
 
     def _write(self) -> None:
         import polars as pl
 
-        self.file.write(pl.concat(self.waiting))
+        whole = pl.concat(self.waiting)
+        self.file.write(self._new(whole).select(self.plan.shape.names) if self.several else whole)
         self.waiting.clear()
         self.rows, self.size = 0, 0.0
+
+    def _new(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows that were not written before, up to the LIMIT."""
+        limit = self.plan.parsed.limit
+        new = rows.unique("Id", keep="first", maintain_order=True)
+        if self.seen is not None:
+            new = new.join(self.seen, on="Id", how="anti", maintain_order="left")
+        new = new if limit is None else new.head(limit - self.file.height)
+        ids = new.select("Id")
+        self.seen = ids if self.seen is None else self.seen.vstack(ids)
+        self.left_out += rows.height - new.height
+        return new

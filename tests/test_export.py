@@ -174,6 +174,74 @@ def test_parts_that_break_off_go_on_with_their_own_jobs_and_pages(served, org, t
     assert [file.name for file in tmp_path.iterdir()] == ["all.parquet"]
 
 
+# -- lists that no query holds ----------------------------------------------------------------------------------------
+
+LONG = [f"{name}{end}" for end in (" or nobody of that name at all" * 3, "") for name in WANTED["Name"]]
+SMALL = "SELECT NumberOfEmployees, Name FROM Account"
+
+
+@pytest.mark.parametrize("options", [BULK, REST, BULK1], ids=["bulk2", "rest", "bulk1"])
+def test_a_list_that_no_query_holds_is_spread_and_each_record_is_written_once(org, tmp_path, options):
+    # In another case each name stands far away from itself, so that two queries find the same record.
+    names = [*LONG, *(name.upper() for name in LONG)]
+    query = f"{SMALL} WHERE Name IN :names OR NumberOfEmployees = 3"
+    saved = sf.export_soql(query, tmp_path / "all.parquet", params={"names": names}, org=org, options=options)
+    assert (saved.height, saved.schema) == (ROWS, pl.Schema({"NumberOfEmployees": pl.Int64, "Name": pl.String}))
+    assert pl.read_parquet(saved.path).sort("NumberOfEmployees").equals(WANTED.select(saved.schema.names()))
+    assert [file.name for file in tmp_path.iterdir()] == ["all.parquet"]
+
+
+def test_a_limit_counts_the_rows_of_all_parts_of_a_list(org, tmp_path):
+    query = f"{SMALL} WHERE Name IN :names LIMIT 7"
+    saved = sf.export_soql(query, tmp_path / "few.csv", params={"names": LONG}, org=org, options=REST)
+    found = saved.scan().collect()
+    assert (saved.height, found.height, found["Name"].n_unique()) == (7, 7, 7)
+
+
+def test_a_spread_list_that_finds_nothing_is_a_file_with_the_types(org, tmp_path):
+    query = f"{SMALL} WHERE Name IN :names"
+    none = {"names": LONG[:ROWS]}
+    saved = sf.export_soql(query, tmp_path / "no.parquet", params=none, org=org, options=REST)
+    assert pl.read_parquet(saved.path).equals(WANTED.select("NumberOfEmployees", "Name").clear())
+
+
+def test_a_spread_list_goes_on_with_its_jobs_and_pages(served, org, tmp_path):
+    path, query, params = tmp_path / "all.parquet", f"{SMALL} WHERE Name IN :names", {"names": LONG}
+    served.faults.add(Fault("results_expired", nth=7))
+    with pytest.raises(NotFound) as caught:
+        sf.export_soql(query, path, params=params, org=org, options=BULK)
+    assert "resume=True" in caught.value.__notes__[0]
+    kept = len(list((tmp_path / ".all.parquet.pages").rglob("page-*.csv")))
+    assert kept >= 1
+    served.faults.clear()
+    served.clear_request_log()
+    saved = sf.export_soql(query, path, params=params, org=org, resume=True, options=BULK)
+    assert saved.scan().collect().sort("NumberOfEmployees").equals(WANTED.select("NumberOfEmployees", "Name"))
+    assert [file.name for file in tmp_path.iterdir()] == ["all.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("query", "partitions", "message"),
+    [
+        (f"{SMALL} WHERE Name IN :names ORDER BY Name", 1, "too long for one query, and several cannot sort"),
+        ("SELECT COUNT(Id) FROM Account WHERE Name IN :names", 1, "several cannot put groups and counts together"),
+        (f"{SMALL} WHERE Name NOT IN :names", 1, "FROM Account: The query has [0-9,]+ bytes, and the org takes 16,000"),
+        (f"{SMALL} WHERE Name IN :names", 2, "FROM Account: The query of [0-9,]+ characters is too long to be cut by"),
+    ],
+)
+def test_a_long_query_that_cannot_be_spread_is_refused_before_any_call(org, tmp_path, query, partitions, message):
+    org.describe("Account")
+    before, target = org.calls, tmp_path / "a.csv"
+    with pytest.raises(UsageError, match=message) as caught:
+        sf.export_soql(query, target, params={"names": LONG}, partitions=partitions, org=org, options=REST)
+    assert caught.value.remedy
+    assert org.calls == before
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- how it goes ------------------------------------------------------------------------------------------------------
+
+
 def test_progress_tells_each_part_by_its_number(org, tmp_path):
     events: list[JobEvent] = []
     options = replace(BULK, progress=events.append)
