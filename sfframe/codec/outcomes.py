@@ -54,11 +54,7 @@ def read_outcomes(answers: Answers, headers: Sequence[str], *, delimiter: Delimi
     A file that is missing or has no bytes has no rows. Raises ``DecodeError`` for a file that is no CSV.
     """
     found = []
-    for outcome, path in (
-        ("succeeded", answers.succeeded),
-        ("failed", answers.failed),
-        ("unprocessed", answers.unprocessed),
-    ):
+    for outcome, path in result_files(answers):
         frame = _read(path, delimiter, f"job {answers.job_id}, {outcome} rows") if path else pl.DataFrame()
         if frame.height:
             found.append(_named(frame, headers).with_columns(sf__Outcome=pl.lit(outcome)))
@@ -67,6 +63,11 @@ def read_outcomes(answers: Answers, headers: Sequence[str], *, delimiter: Delimi
     if not parts:
         return Outcomes(pl.DataFrame(schema={**ANSWER_SCHEMA, **dict.fromkeys(headers, pl.String())}), tuple(headers))
     return Outcomes(pl.concat(parts), common)
+
+
+def result_files(answers: Answers) -> tuple[tuple[Outcome, Path | None], ...]:
+    """What the three files of a job tell of their rows, in the order in which they are read."""
+    return ("succeeded", answers.succeeded), ("failed", answers.failed), ("unprocessed", answers.unprocessed)
 
 
 def read_ordered(answers: Answers) -> pl.DataFrame:

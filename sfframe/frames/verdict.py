@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import polars as pl
 
 from sfframe.codec.encode import encode
 from sfframe.codec.layout import SentColumn
-from sfframe.codec.outcomes import ANSWER_SCHEMA, read_cells, read_ordered, read_outcomes
-from sfframe.codec.outcomes_typed import ANSWERS, read_values, sent_values
+from sfframe.codec.outcomes import ANSWER_SCHEMA, read_cells, read_ordered, read_outcomes, result_files
+from sfframe.codec.outcomes_typed import read_answers, read_values, sent_values
 from sfframe.codec.types import ID, NUMBER, as_is, canonical, rule_for
 from sfframe.errors import IncompleteAnswer
 from sfframe.facts import RESULT_COLUMNS, Delimiter, Operation
@@ -23,6 +24,7 @@ RESULT_SCHEMA = pl.Schema(
 )
 VERDICT_SCHEMA = pl.Schema({"row": pl.Int64(), **RESULT_SCHEMA})
 _DONE = {"insert": "created", "update": "updated", "delete": "deleted", "hardDelete": "deleted"}
+GLANCE = 1_000  # rows that show of most columns that they tell no rows apart
 _MATCHES = pl.Schema({"left": pl.Int64(), "right": pl.Int64(), "sf__Match": pl.String()})
 
 
@@ -56,18 +58,20 @@ def part_verdict(
 
     A row that has no answer is "unknown", never a success. ``sf__Match`` says how an answer found its row: "position"
     (Bulk 1.0 and collections answer in order), "id" (update, delete), "external_id" (upsert), "key" (an insert with a
-    unique field), "content" (all cells alike, by the types of their fields), "raw" (so, but for cells that the org
-    could not read and gave back as they were). Rows of one part that are alike in every sent cell are interchangeable:
+    unique field), "content" (the cells alike, by the types of their fields: all of them, or those of one column of text
+    that tells all rows of the part apart), "raw" (all cells, but some of them the org could not read and gave back as
+    they were). Rows of one part that are alike in every sent cell are interchangeable:
     which of them gets which id cannot be known. ``sf__Id`` of a failed update or delete is the id that was sent.
     """
+    cells = _Sent(answers.part, tuple(sent), delimiter, typed)
     if answers.ordered is not None or answers.batch_id or not answers.job_id:
-        told, surplus = _in_order(answers, operation, delimiter), pl.DataFrame(schema=ANSWER_SCHEMA)
+        told, surplus = _in_order(answers), pl.DataFrame(schema=ANSWER_SCHEMA)
     else:
-        told, surplus = _in_any_order(
-            _Sent(answers.part, tuple(sent), delimiter, typed), answers, operation, external_id_field
-        )
+        told, surplus = _in_any_order(cells, answers, operation, external_id_field)
+    if operation != "insert":
+        told = told.with_columns(_with_ids_of_failed(told, cells))
     return PartVerdict(
-        told.select(rows.cast(pl.Int64).alias("row"), *RESULT_COLUMNS),
+        _worded(told, answers, operation).select(rows.cast(pl.Int64).alias("row"), *RESULT_COLUMNS),
         surplus.with_columns(sf__Job=pl.lit(answers.job_id)),
     )
 
@@ -125,59 +129,55 @@ def _in_any_order(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The verdicts of one part in the order of its rows, and the answers that fit none of them.
 
-    There are two looks. At first the rows that succeeded, nearly all of a usual load, are compared by their values,
-    read straight to types. What is left on both sides, and all of a file that cannot be read so, is compared as text.
+    There are two looks. At first the values of a few columns are compared, read straight to types: of those that tell
+    the rows apart. What is left on both sides, and a file that cannot be read so, is compared as text, in all columns.
     """
     height = sent.part.rows
     key = _key_column(sent, operation, external_id_field)
-    first, pairs = _first_look(sent, answers, key)
+    first, unread, pairs = _first_look(sent, answers, key)
     rows = _left_over(height, [pairs["left"]])
-    echo, headers = _unmatched(sent, answers, first, pairs)
+    echo, headers = _unmatched(sent, answers, unread, _left_over(first.height, [pairs["right"]]))
     more = pl.DataFrame(schema=_MATCHES)
     if len(rows):
         compared = [one for one in sent.columns if one.header in headers]
         more = _match(sent.texts(rows), echo, compared, key if key and key[0] in compared else None)
     surplus = _rows(echo, _left_over(echo.height, [more["right"]]))
-    has_id = "Id" in headers and operation != "insert"
-    told = pl.concat([first, echo.select(*ANSWER_SCHEMA, *(["Id"] if has_id else []))], how="diagonal", rechunk=True)
+    told = pl.concat([first, echo.select(*ANSWER_SCHEMA)], rechunk=True)
     moved = more.with_columns(rows.gather(more["left"]).alias("left"), pl.col("right") + first.height)
     pairs = pl.concat([pairs, moved])
     found = told.select(pl.all().gather(_placed(height, pairs["left"], pairs["right"])))
     found = found.with_columns(_placed(height, pairs["left"], pairs["sf__Match"]).alias("sf__Match"))
-    if has_id:
-        found = found.with_columns(sf__Id=_id_of_failed("Id"))
-    return _worded(found, answers, operation), surplus
+    return found, surplus
 
 
-def _first_look(sent: _Sent, answers: Answers, key: tuple[SentColumn, str] | None) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The answers for rows that succeeded, and which of them is whose. There are none where one cannot be read."""
-    compared = sent.columns if key is None else (key[0],)
-    told = read_values(answers.succeeded, compared, delimiter=sent.delimiter) if answers.succeeded else None
-    mine = None if told is None else sent.values(compared)
-    if told is None or mine is None or not told.height:
-        return pl.DataFrame(schema=ANSWER_SCHEMA), pl.DataFrame(schema=_MATCHES)
-    if key is None:
+def _first_look(
+    sent: _Sent, answers: Answers, key: tuple[SentColumn, str] | None
+) -> tuple[pl.DataFrame, Answers, pl.DataFrame]:
+    """The answers that could be read by their types, the files that could not, and which of those answers is whose."""
+    telling = key or _telling_column(sent)
+    compared = sent.columns if telling is None else (telling[0],)
+    told, unread = read_answers(answers, compared, delimiter=sent.delimiter)
+    mine = sent.values(compared) if told.height else None
+    if mine is None:
+        return pl.DataFrame(schema=ANSWER_SCHEMA), answers, pl.DataFrame(schema=_MATCHES)
+    if telling is None:
         pairs = pair_rows(mine, told.select(mine.columns)).with_columns(sf__Match=pl.lit("content"))
     else:
-        pairs = _by_key(mine[key[0].header], told[key[0].header], *key)
-    known = {"sf__Outcome": pl.lit("succeeded"), **{name: pl.col(name) for name in ANSWERS if name in told.columns}}
-    columns = (known.get(name, pl.lit(None, dtype)).alias(name) for name, dtype in ANSWER_SCHEMA.items())
-    return told.with_columns(columns).select(*ANSWER_SCHEMA), pairs
+        pairs = _by_key(mine.to_series(), told[mine.columns[0]], *telling)
+    return told.select(*ANSWER_SCHEMA), unread, pairs
 
 
-def _unmatched(
-    sent: _Sent, answers: Answers, first: pl.DataFrame, pairs: pl.DataFrame
-) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The answers that have no row after the first look, as text, and the columns that all of them repeat."""
+def _unmatched(sent: _Sent, answers: Answers, unread: Answers, free: pl.Series) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """The answers that have no row after the first look, as text, and the columns that all of them repeat.
+
+    Those are the files that are ``unread``, and of the others the answers at the places that are ``free``.
+    """
     headers = [one.header for one in sent.columns]
-    if not first.height:
-        outcomes = read_outcomes(answers, headers, delimiter=sent.delimiter)
-        return outcomes.frame, outcomes.columns
-    others = read_outcomes(replace(answers, succeeded=None), headers, delimiter=sent.delimiter)
-    free = _left_over(first.height, [pairs["right"]])
+    others = read_outcomes(unread, headers, delimiter=sent.delimiter)
     if not len(free):
         return others.frame, others.columns
-    strange = read_outcomes(replace(answers, failed=None, unprocessed=None), headers, delimiter=sent.delimiter)
+    read: dict[str, Any] = {outcome: None for outcome, path in result_files(unread) if path is not None}
+    strange = read_outcomes(replace(answers, **read), headers, delimiter=sent.delimiter)
     common = tuple(name for name in strange.columns if name in others.columns)
     names = [*ANSWER_SCHEMA, *common]
     return pl.concat([strange.frame[free].select(names), others.frame.select(names)]), common
@@ -188,19 +188,19 @@ def _placed(height: int, places: pl.Series, values: pl.Series) -> pl.Series:
     return pl.repeat(None, height, dtype=values.dtype, eager=True).scatter(places, values)
 
 
-def _in_order(answers: Answers, operation: Operation, delimiter: Delimiter) -> pl.DataFrame:
-    """The verdicts of a part whose answers came in its order."""
-    told = read_ordered(answers).with_columns(
+def _in_order(answers: Answers) -> pl.DataFrame:
+    """The answers to a part that came in its order."""
+    return read_ordered(answers).with_columns(
         sf__Match=pl.when(pl.col("sf__Outcome").is_not_null()).then(pl.lit("position"))
     )
-    if operation in ("update", "delete", "hardDelete"):
-        cells = read_cells(answers.part.path, delimiter=delimiter)
-        told = told.with_columns(cells["Id"].alias("Id")).with_columns(sf__Id=_id_of_failed("Id"))
-    return _worded(told, answers, operation)
 
 
-def _id_of_failed(column: str) -> pl.Expr:
-    return pl.col("sf__Id").fill_null(pl.when(pl.col("sf__Outcome") == "failed").then(pl.col(column)))
+def _with_ids_of_failed(told: pl.DataFrame, sent: _Sent) -> pl.Series:
+    """``sf__Id`` of ``told``, filled for rows that failed with the id that was sent, where one was."""
+    nameless = told.select((pl.col("sf__Id").is_null() & (pl.col("sf__Outcome") == "failed")).arg_true()).to_series()
+    if not len(nameless) or not any(one.header == "Id" for one in sent.columns):
+        return told["sf__Id"]
+    return told["sf__Id"].scatter(nameless, sent.texts(nameless)["Id"])
 
 
 def _worded(told: pl.DataFrame, answers: Answers, operation: Operation) -> pl.DataFrame:
@@ -262,20 +262,37 @@ def _key_column(sent: _Sent, operation: Operation, external_id_field: str | None
         if one.relationship is None and (one.field.unique or one.field.external_id):
             values = sent.values([one])
             # Two values of one hash would only mean that the content decides.
-            if values is not None and not values[one.header].null_count() and not _has_twins(values[one.header]):
+            if values is not None and not _has_twins(values[one.header]):
                 return one, "key"
     return None
 
 
+def _telling_column(sent: _Sent) -> tuple[SentColumn, str] | None:
+    """A column of text or ids that tells all rows of the part apart: to compare it is to compare all cells of a row.
+
+    It must do so whatever an org may change of a text on the way, else a row could be taken for another.
+    """
+    texts = [one for one in sent.columns if rule_for(one.field.type).kind in ("text", "id")]
+    values = sent.values(texts) if texts else None
+    if values is None:
+        return None
+    for one in sorted(texts, key=lambda one: values[one.header].estimated_size()):
+        looked_at = (values[one.header].head(GLANCE), values[one.header])
+        if not any(_has_twins(rows.to_frame().select(_loosened(one)).to_series()) for rows in looked_at):
+            return one, "content"
+    return None
+
+
 def _has_twins(values: pl.Series) -> bool:
-    return values.hash().n_unique() < len(values)
+    """Whether two rows have the same value, or none; a hash that lies may find twins where there are none."""
+    return bool(values.null_count()) or values.hash().n_unique() < len(values)
 
 
 def _by_key(left: pl.Series, right: pl.Series, column: SentColumn, label: str) -> pl.DataFrame:
     """Equal canonical keys, where one occurs once on each side; all others are left to the content."""
     sides = []
     for values, name in ((left, "left"), (right, "right")):
-        key = comparable(pl.col("key"), column.field)
+        key = pl.col("key") if label == "content" else comparable(pl.col("key"), column.field)
         sides.append(pl.DataFrame({"key": values}).select(key.alias("key")).with_row_index(name))
     pairs = sides[0].join(sides[1], on="key")
     if any(pairs[name].n_unique() < pairs.height for name in ("left", "right")):

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfframe.codec.encode import encode
@@ -136,7 +136,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(
     st.lists(st.fixed_dictionaries(CELLS), min_size=1, max_size=40),
     st.integers(0, 1000),
@@ -211,6 +211,28 @@ def test_an_insert_with_a_unique_field_is_joined_by_it(tmp_path):
     answer = load(tmp_path, {"Name": ["n"] * 9, "Ext__c": [f"k{row}" for row in range(9)]})
     assert answer.frame["sf__Id"].to_list() == [plain_id(row) for row in range(9)]
     assert answer.frame["sf__Match"].unique().to_list() == ["key"]
+
+
+def test_a_column_that_tells_all_rows_apart_finds_them_even_when_other_cells_came_back_changed(tmp_path):
+    def prepare(org):
+        org.normalise = lambda cell, kind, scale: "3.0" if kind == "currency" else cell
+
+    data = {"Name": ["a", "b", "c"], "AnnualRevenue": [1.0, 2.0, None]}
+    answer = load(tmp_path, data, prepare=prepare)
+    assert answer.frame["sf__Id"].to_list() == [plain_id(row) for row in range(3)]
+    assert answer.frame["sf__Match"].to_list() == ["content"] * 3
+    assert answer.surplus.height == 0
+
+
+@pytest.mark.parametrize(("one", "other"), [("a", "a "), ("a\nb", "a\r\nb")])
+def test_texts_that_an_org_could_make_alike_do_not_tell_rows_apart(tmp_path, one, other):
+    def prepare(org):
+        org.normalise = lambda cell, kind, scale: normalised(cell.strip().replace("\r\n", "\n"), kind, scale)
+
+    data = {"Name": [one, other, "c"], "AnnualRevenue": [1.0, 2.0, 3.0]}
+    answer = load(tmp_path, data, lambda row: "done" if row else "lost", prepare=prepare)
+    assert answer.frame["sf__Id"].to_list() == [None, plain_id(1), plain_id(2)]
+    assert answer.frame["sf__Status"].to_list() == ["unknown", "created", "created"]
 
 
 def test_a_field_that_is_unique_by_name_only_is_no_key(tmp_path):
@@ -327,7 +349,6 @@ def test_the_account_must_balance():
         list(accounted(WholeRows(frame), [twice], none, never_sent="The process had ended."))
 
 
-@settings(deadline=None)
 @given(
     heights=st.lists(st.integers(1, 7), min_size=1, max_size=6),
     cut=st.integers(1, 9),
@@ -374,7 +395,7 @@ def test_a_changed_spool_is_noticed(tmp_path):
 ROWS = st.lists(st.tuples(st.sampled_from([None, "a", "b", "ab"]), st.none() | st.integers(0, 2)), max_size=30)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ROWS, ROWS, st.sampled_from([0, 1, 2, 38]))
 def test_pairs_are_one_to_one_and_as_many_as_can_be_even_when_every_hash_lies(left, right, bits):
     schema = {"x": pl.String, "y": pl.Int64}
