@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from sfframe.localorg.catalogue.catalogue import Catalogue
+from sfframe.localorg.routes.pretty_json import pretty
 from tests.foreign.completed import completed
 from tests.foreign.recordings import Interaction, Stage, described, form, load, shown_fields, unlike
 
@@ -222,6 +223,15 @@ def test_recorded_answers_agree_with_ours(reference: Callable[[str], Path], caps
         print(table(counts, reasons))
     assert not unexplained, "\n".join(unexplained)
     assert [known for known in KNOWN if known not in met] == []
+
+
+def test_pretty_answers_are_printed_as_recorded_to_the_letter(reference: Callable[[str], Path]) -> None:
+    all_of_them = [one for cassette in load(reference("recordings/traffic")) for one in cassette]
+    # The fixtures of restforce were laid out by hand, as were all whose members have no blank before the colon.
+    answers = [one.answer for one in all_of_them if one.file != "ruby-restforce-fixtures"]
+    printed = [one for one in answers if re.match(r'\{\n  "\w+" : ', one) and not one.endswith("\n")]
+    assert len(printed) > 50
+    assert [one for one in printed if pretty(one) != one] == []
 
 
 def table(counts: Counter[tuple[str, str]], reasons: Counter[str]) -> str:

@@ -251,7 +251,7 @@ def test_json_is_compact_unless_asked_otherwise(client: httpx.Client) -> None:
     url = f"{DATA}/limits/recordCount?sObjects=User"
     assert client.get(url).text == '{"sObjects":[{"count":1,"name":"User"}]}'
     pretty = client.get(url, headers={"X-PrettyPrint": "1"})
-    assert '\n      "count" : 1,' in pretty.text
+    assert pretty.text == '{\n  "sObjects" : [ {\n    "count" : 1,\n    "name" : "User"\n  } ]\n}'
     assert pretty.headers["Content-Type"] == "application/json;charset=UTF-8"
     assert int(pretty.headers["Content-Length"]) == len(pretty.content)
 

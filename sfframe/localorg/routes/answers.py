@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from sfframe.localorg.routes.pretty_json import pretty
 from sfframe.localorg.services.errors import ServiceError
 from sfframe.localorg.services.json_body import JsonBody, parse
 from sfframe.localorg.services.services import Services
@@ -19,8 +20,7 @@ _JSON = "application/json"
 class JsonAnswer(Response):
     """An answer in JSON: of a Python object, or of text that is JSON already.
 
-    Compact, unless the request asks for ``X-PrettyPrint: 1``: then indented with `` : `` between key and value
-    (bulk2.md 1.2).
+    Compact, unless the request asks for ``X-PrettyPrint: 1`` (bulk2.md 1.2).
     """
 
     media_type = "application/json;charset=UTF-8"
@@ -36,8 +36,7 @@ class JsonAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, as ASGI has it."""
         if dict(scope["headers"]).get(b"x-prettyprint") == b"1" and self.body:
-            whole = json.loads(bytes(self.body))
-            self.body = json.dumps(whole, ensure_ascii=False, indent=2, separators=(",", " : ")).encode()
+            self.body = pretty(bytes(self.body).decode()).encode()
             self.headers["content-length"] = str(len(self.body))
         await super().__call__(scope, receive, send)
 
