@@ -30,7 +30,12 @@ def test_a_refused_double_names_the_rule_and_the_records_that_it_doubles(org: Re
     there = org.made("Account", Name="Acme")
     status, told = org.call("POST", "/sobjects/Account", {"Name": "ACME"})
     record = {"attributes": {"type": "Account", "url": f"{BASE}/sobjects/Account/{there}"}, "Id": there}
-    match = {"additionalInformation": [], "fieldDiffs": [], "matchConfidence": 100.0, "record": record}
+    match = {
+        "additionalInformation": [],
+        "fieldDiffs": [{"difference": "SAME", "name": "Name"}],
+        "matchConfidence": 100.0,
+        "record": record,
+    }
     assert (status, told) == (
         400,
         [
@@ -62,6 +67,13 @@ def test_a_refused_double_names_the_rule_and_the_records_that_it_doubles(org: Re
     records = [{"attributes": {"type": "Account"}, "Name": name} for name in ("acme", "New", "new")]
     _, rows = org.call("POST", "/composite/sobjects", {"records": records})
     assert [row["success"] for row in rows] == [False, True, False]
+    [error] = rows[0]["errors"]
+    assert list(error) == ["duplicateResult", "statusCode", "message", "fields"]
+    assert error["duplicateResult"] == told[0]["duplicateResult"]
+    assert [one["size"] for one in rows[2]["errors"][0]["duplicateResult"]["matchResults"]] == [0]
+    tree = {"attributes": {"type": "Account", "referenceId": "one"}, "Name": "Acme"}
+    _, grown = org.call("POST", "/composite/tree/Account", {"records": [tree]})
+    assert grown["results"] == [{"referenceId": "one", "errors": [error]}]
 
 
 def test_records_that_were_viewed_are_the_recent_items_of_their_object(org: RecordOrg) -> None:

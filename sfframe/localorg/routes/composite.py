@@ -129,7 +129,8 @@ def _composite_answer(told: Told) -> str:
 async def tree(request: Request) -> Response:
     """Records with their children in one body; all are stored or none."""
     body = await json_text(request)
-    results, failed = await run_in_threadpool(services_of(request).trees.create, request.path_params["name"], body)
+    path, trees = request.path_params, services_of(request).trees
+    results, failed = await run_in_threadpool(trees.create, path["name"], body, path["version"])
     return JsonAnswer({"hasErrors": failed, "results": results}, 400 if failed else 201)
 
 

@@ -102,7 +102,7 @@ def _upsert(request: Request, obj: ObjectDef, value: str, body: JsonBody) -> Res
         return _saved(request, obj, outcome, upsert=True)
     if _version(request) < _UPSERTS_ANSWER_SINCE:
         return Response(status_code=204)
-    return JsonAnswer(outcome.result(created=True))
+    return JsonAnswer(outcome.result(request.path_params["version"], created=True))
 
 
 def _related(request: Request, obj: ObjectDef, record_id: str, name: str, body: JsonBody | None) -> Response:
@@ -138,7 +138,11 @@ def _one(request: Request, obj: ObjectDef, record_id: str, body: JsonBody | None
 
 def _saved(request: Request, obj: ObjectDef, outcome: Outcome, *, upsert: bool = False) -> Response:
     told = upsert and _version(request) >= _UPSERTS_ANSWER_SINCE
-    return JsonAnswer(outcome.result(created=told), 201, {"Location": _url(request, obj, outcome.id or "")})
+    return JsonAnswer(
+        outcome.result(request.path_params["version"], created=told),
+        201,
+        {"Location": _url(request, obj, outcome.id or "")},
+    )
 
 
 def _several(request: Request, obj: ObjectDef, ids: list[str]) -> Response:

@@ -15,13 +15,13 @@ from sfframe.localorg.services.task import Operation
 
 async def write(request: Request) -> Response:
     """Create (POST), update (PATCH) or delete (DELETE ?ids=) records of any objects."""
-    service = services_of(request).collections
+    service, version = services_of(request).collections, request.path_params["version"]
     if request.method == "DELETE":
         asked = request.query_params
         all_or_none = asked.get("allOrNone", "").lower() == "true"
-        return JsonAnswer(await run_in_threadpool(service.delete, asked.get("ids"), all_or_none=all_or_none))
+        return JsonAnswer(await run_in_threadpool(service.delete, asked.get("ids"), version, all_or_none=all_or_none))
     operation: Operation = "insert" if request.method == "POST" else "update"
-    return JsonAnswer(await run_in_threadpool(service.write, operation, await json_text(request)))
+    return JsonAnswer(await run_in_threadpool(service.write, operation, await json_text(request), version))
 
 
 async def retrieve(request: Request) -> Response:
@@ -43,7 +43,7 @@ async def upsert(request: Request) -> Response:
     path = request.path_params
     body = await json_text(request)
     service = services_of(request).collections
-    return JsonAnswer(await run_in_threadpool(service.upsert, path["name"], path["key"], body))
+    return JsonAnswer(await run_in_threadpool(service.upsert, path["name"], path["key"], body, path["version"]))
 
 
 def _split(text: str) -> list[str]:

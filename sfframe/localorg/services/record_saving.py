@@ -38,15 +38,20 @@ class Outcome:
     created: bool
     problem: Problem | None
 
-    def result(self, *, created: bool = False) -> dict[str, object]:
-        """The outcome as collections word it; ``created`` says whether that is told, as upserts do."""
+    def result(self, version: str, *, created: bool = False) -> dict[str, object]:
+        """The outcome as collections word it in a version; ``created`` says whether that is told, as upserts do.
+
+        ``duplicateResult`` stands before the other members, as it does in the answer about a single record; that it is
+        there follows from the WSDL, whose DuplicateError is an Error with it.
+        """
         found: dict[str, object] = {} if self.id is None else {"id": self.id}
         if self.problem is None:
             found |= {"success": True, "errors": []}
             return found | {"created": self.created} if created else found
         one = self.problem
+        ahead = one.doubles.result(f"/services/data/{version}") if one.doubles else {}
         error = {"statusCode": one.code, "message": one.message, "fields": one.fields or []}
-        found |= {"success": False, "errors": [error]}
+        found |= {"success": False, "errors": [ahead | error]}
         return found | {"created": False} if created else found
 
 

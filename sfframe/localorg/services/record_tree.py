@@ -37,7 +37,7 @@ class TreeService:
         self._store = store
         self._records = records
 
-    def create(self, name: str, body: JsonBody) -> tuple[list[dict[str, object]], bool]:
+    def create(self, name: str, body: JsonBody, version: str) -> tuple[list[dict[str, object]], bool]:
         """Insert a forest of records; answers the results and whether there were errors: then only these are told."""
         obj = self._records.object(name)
         given = body.expect_object().get("records")
@@ -55,7 +55,7 @@ class TreeService:
                     if failed:
                         raise RolledBack
         except RolledBack:
-            return [_failure(node) for node in failed], True
+            return [_failure(node, version) for node in failed], True
         ordered = sorted(nodes, key=lambda node: node.depth)  # by level, as the guide shows
         return [{"referenceId": node.reference_id, "id": node.outcome and node.outcome.id} for node in ordered], False
 
@@ -151,6 +151,6 @@ def _refused(words: str) -> ServiceError:
     return ServiceError(400, "INVALID_INPUT", words)
 
 
-def _failure(node: _Node) -> dict[str, object]:
-    found = node.outcome.result() if node.outcome else {}
+def _failure(node: _Node, version: str) -> dict[str, object]:
+    found = node.outcome.result(version) if node.outcome else {}
     return {"referenceId": node.reference_id, "errors": found.get("errors", [])}

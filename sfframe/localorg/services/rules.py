@@ -92,7 +92,7 @@ class Doubles:
         records = [
             {
                 "additionalInformation": [],
-                "fieldDiffs": [],
+                "fieldDiffs": [{"difference": "SAME", "name": field} for field in self.rule.fields],
                 "matchConfidence": 100.0,
                 "record": {"attributes": {"type": name, "url": f"{base}/sobjects/{name}/{one}"}, "Id": one},
             }

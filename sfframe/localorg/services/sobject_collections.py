@@ -33,6 +33,15 @@ class _Run:
     rows: list[Row]
 
 
+@dataclass(frozen=True, slots=True)
+class _Saving:
+    """What a call does with all its runs; ``key`` is the field that an upsert goes by."""
+
+    operation: Operation
+    key: FieldDef | None
+    version: str
+
+
 class RolledBack(Exception):
     """Raised through the transaction of a call with allOrNone, to undo it."""
 
@@ -48,13 +57,13 @@ class CollectionService:
         self._store = store
         self._records = records
 
-    def write(self, operation: Operation, body: JsonBody) -> list[dict[str, object]]:
+    def write(self, operation: Operation, body: JsonBody, version: str) -> list[dict[str, object]]:
         """Create or update records."""
         records, all_or_none = self._request(body)
         runs = list(self._runs(records, body))
-        return self._saved(runs, operation, None, body, all_or_none=all_or_none)
+        return self._saved(runs, _Saving(operation, None, version), body, all_or_none=all_or_none)
 
-    def upsert(self, name: str, key_name: str, body: JsonBody) -> list[dict[str, object]]:
+    def upsert(self, name: str, key_name: str, body: JsonBody, version: str) -> list[dict[str, object]]:
         """Create or update records of one object by a key that stands in every record."""
         obj = self._records.object(name)
         key = self._records.key(obj, key_name)
@@ -73,9 +82,9 @@ class CollectionService:
             else _Run(None, [Row(row.path, fault=wrong) for row in run.rows])
             for run in runs
         ]
-        return self._saved(runs, "upsert", key, body, all_or_none=all_or_none)
+        return self._saved(runs, _Saving("upsert", key, version), body, all_or_none=all_or_none)
 
-    def delete(self, ids: str | None, *, all_or_none: bool) -> list[dict[str, object]]:
+    def delete(self, ids: str | None, version: str, *, all_or_none: bool) -> list[dict[str, object]]:
         """Delete records of any objects, named by ids with commas in between."""
         given = [one.strip() for one in (ids or "").split(",") if one.strip()]
         _check_count(len(given), MAX_RECORDS)
@@ -91,7 +100,7 @@ class CollectionService:
                 runs[-1].rows.append(row)
             else:
                 runs.append(_Run(obj, [row]))
-        return self._saved(runs, "delete", None, body, all_or_none=all_or_none)
+        return self._saved(runs, _Saving("delete", None, version), body, all_or_none=all_or_none)
 
     def retrieve(self, name: str, ids: list[str], fields: str, version: str) -> str:
         """Records as a JSON array in the order of the ids; null for every one that is not there."""
@@ -151,26 +160,26 @@ class CollectionService:
             yield current
 
     def _saved(
-        self, runs: list[_Run], operation: Operation, key: FieldDef | None, body: JsonBody, *, all_or_none: bool
+        self, runs: list[_Run], saving: _Saving, body: JsonBody, *, all_or_none: bool
     ) -> list[dict[str, object]]:
         outcomes: list[Outcome] = []
         all_or_none = all_or_none or self._store.in_transaction
         try:
             with self._store.transaction():
                 for run in runs:
-                    outcomes += self._save(run, operation, key, body)
+                    outcomes += self._save(run, saving, body)
                 if all_or_none and any(one.problem for one in outcomes):
                     raise RolledBack
         except RolledBack:
             # Recorded: a record that was rolled back has no id, not even one that it was sent with.
             outcomes = [one if one.problem else Outcome(None, created=False, problem=_ROLLED_BACK) for one in outcomes]
-        return [one.result(created=operation == "upsert") for one in outcomes]
+        return [one.result(saving.version, created=saving.operation == "upsert") for one in outcomes]
 
-    def _save(self, run: _Run, operation: Operation, key: FieldDef | None, body: JsonBody) -> list[Outcome]:
+    def _save(self, run: _Run, saving: _Saving, body: JsonBody) -> list[Outcome]:
         if run.obj is None:
             faults = [row.fault for row in run.rows]
             return [Outcome(None, False, Problem(one.code, one.message, one.fields)) for one in faults if one]
-        return save_rows(self._store, Save(run.obj, operation, key), run.rows, body)
+        return save_rows(self._store, Save(run.obj, saving.operation, saving.key), run.rows, body)
 
 
 def _check_count(count: int, most: int) -> None:
