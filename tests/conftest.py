@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, settings
 
 import sfframe as sf
 
-# No test is timed: the machine may be busy with other work.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# No test is timed: the machine may be busy with other work. Fixtures of one function serve all of its examples.
+NOT_CHECKED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("untimed", deadline=None, suppress_health_check=NOT_CHECKED)
 settings.load_profile("untimed")
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -283,7 +283,7 @@ def test_values_of_every_kind_find_their_rows(org):
 hostile = st.text("'\\%_:\"\n;() ORNameId=!", min_size=1, max_size=12)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(text=hostile)
 def test_no_text_finds_more_than_the_record_that_has_it(org, text):
     """Injection attempts fail: what is not the name of an account finds none, and never all of them."""

@@ -10,7 +10,7 @@ from functools import partial
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sfframe as sf
@@ -281,7 +281,7 @@ def act(clocked, made, step, value):
 
 
 @pytest.mark.parametrize("where", ["", "Rating = :rating"], ids=["all", "some"])
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(steps=st.lists(STEPS, min_size=6, max_size=24))
 def test_any_sequence_of_writes_reads_and_crashes_leaves_a_mirror_that_equals_the_org(
     shared_org, tmp_path_factory, where, steps

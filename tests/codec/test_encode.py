@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfframe.codec.encode import encode
@@ -102,7 +102,7 @@ def typed_frames(draw):
     return pl.DataFrame(data), sent
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150)
 @given(typed_frames(), st.sampled_from(list(DELIMITERS)), st.sampled_from(["LF", "CRLF"]), st.integers(1, 4))
 def test_any_typed_frame_is_read_back_by_a_strict_csv_reader(tmp_path: Path, drawn, delimiter, ending, max_rows):
     frame, sent = drawn
@@ -126,7 +126,7 @@ def test_any_typed_frame_is_read_back_by_a_strict_csv_reader(tmp_path: Path, dra
     ] == [[expected_text(value) for value in row] for row in frame.rows()]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(typed_frames())
 def test_what_was_encoded_is_read_back_equal(drawn):
     frame, sent = drawn
@@ -197,7 +197,7 @@ def test_datetimes_are_read_in_every_spelling_with_a_zone(text, value):
     assert frame.select(rule_for("datetime").read(pl.col("x"))).to_series().to_list()[0] == value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(["2026-01-31", "2026-02-30", "0001-01-01", "26-01-31", "20260131"]),
     st.sampled_from(["T", " ", "t", ""]),

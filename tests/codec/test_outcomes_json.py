@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfframe.codec.outcomes import ANSWER_SCHEMA
@@ -61,7 +61,7 @@ def test_members_that_nobody_asked_for_are_passed_over(tmp_path):
     assert found.rows() == [("failed", None, None, "DUPLICATES_DETECTED", None, "Use?")]
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.none() | st.tuples(st.booleans(), st.text()), max_size=8))
 def test_any_answers_keep_their_rows(tmp_path: Path, drawn):
     rows = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sfframe.codec.outcomes import ANSWER_SCHEMA, read_ordered, split_errors
@@ -123,7 +123,6 @@ def test_the_answer_of_a_collections_call_is_told_by_its_suffix(tmp_path):
     assert read_ordered(answers(tmp_path, 3, ordered=path))["sf__Outcome"].to_list() == [None] * 3
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(

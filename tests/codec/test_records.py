@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfframe.codec.encode import encode
@@ -77,7 +77,7 @@ def meant(value: object, one: SentColumn, *, cleared: bool) -> dict[str, object]
     return {name: {**({"attributes": {"type": kind}} if colon else {}), key: found}}
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=200)
 @given(loads(), st.sampled_from(list(DELIMITERS)), st.sampled_from(["LF", "CRLF"]), st.booleans())
 def test_the_body_says_what_the_cells_mean(tmp_path: Path, drawn, delimiter, ending, all_or_none):
     frame, sent, cleared = drawn
@@ -105,7 +105,7 @@ def test_the_body_says_what_the_cells_mean(tmp_path: Path, drawn, delimiter, end
     }  # fmt: skip
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=200)
 @given(st.lists(ANY_TEXT | st.text(min_size=1), min_size=1, max_size=6))
 def test_every_text_survives_json(tmp_path: Path, texts):
     frame = pl.DataFrame({"Name": texts})

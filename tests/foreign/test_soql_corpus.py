@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfframe.errors import SoqlSyntaxError
@@ -54,7 +54,7 @@ class OtherParser:
         assert self._process.stdin is not None
         self._process.stdin.close()
         assert self._process.stdout is not None
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=60)
         self._process.stdout.close()
 
 
@@ -314,7 +314,7 @@ QUERIES = st.tuples(
 
 
 @given(soql=QUERIES)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 def test_generated_queries_have_the_same_meaning(other: OtherParser, soql: str) -> None:
     assert_same_meaning(other, soql)
 
@@ -326,7 +326,7 @@ TOKENS = [
 
 
 @given(soql=QUERIES, at=st.floats(0, 1, exclude_max=True), token=st.sampled_from(["", *TOKENS]))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 def test_queries_with_one_word_changed_are_refused_or_mean_the_same(
     other: OtherParser, soql: str, at: float, token: str
 ) -> None:

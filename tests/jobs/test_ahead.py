@@ -12,7 +12,7 @@ def test_results_come_in_the_order_of_the_work_whichever_is_done_first():
     second_done = threading.Event()
 
     def first(_stop):
-        assert second_done.wait(10)
+        assert second_done.wait(60)
         return 1
 
     def second(_stop):
@@ -34,8 +34,9 @@ def test_no_more_is_begun_than_said():
 
     results = run_ahead(map(piece, range(5)), ahead=2)
     assert next(results) == 0
-    assert set(begun) == {0, 1}
+    assert set(begun) <= {0, 1}  # the second may just be on its way
     assert list(results) == [1, 2, 3, 4]
+    assert sorted(begun) == [0, 1, 2, 3, 4]
 
 
 def test_an_error_comes_in_its_turn_and_nothing_begins_after_it():
@@ -55,13 +56,13 @@ def test_what_is_under_way_is_told_to_stop_when_nobody_waits_any_more():
     told = threading.Event()
 
     def long(stop):
-        assert stop.wait(10)
+        assert stop.wait(60)
         told.set()
 
     results = run_ahead([lambda _stop: 1, long], ahead=2)
     assert next(results) == 1
     results.close()
-    assert told.wait(10)
+    assert told.wait(60)
 
 
 def test_a_cancel_ends_the_waiting():
@@ -69,10 +70,10 @@ def test_a_cancel_ends_the_waiting():
 
     def hangs(stop):
         going.set()
-        stop.wait(10)
+        stop.wait(60)
 
     def cancelled_soon(_stop):
-        assert going.wait(10)
+        assert going.wait(60)
         cancel.set()
 
     with pytest.raises(Cancelled):

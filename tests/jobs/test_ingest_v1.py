@@ -105,7 +105,7 @@ def test_parts_are_taken_in_the_callers_thread_while_earlier_ones_are_sent(bench
         for part in bench.parts:
             threads.add(threading.current_thread())
             yield part
-            assert arrived.wait(10)  # the first one is sent before the second is there
+            assert arrived.wait(60)  # the first one is sent before the second is there
 
     assert_complete(bench.run(org, parts=produced()))
     assert threads == {threading.current_thread()}

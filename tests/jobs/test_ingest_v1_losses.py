@@ -183,7 +183,7 @@ def test_parts_with_the_same_bytes_are_found_one_for_one(tmp_path):
 
 def test_several_lost_answers_at_once_are_all_settled(tmp_path):
     bench = Bench(tmp_path, [[f"row {number}"] for number in range(12)])
-    gate = threading.Barrier(3, timeout=10)
+    gate = threading.Barrier(3, timeout=60)
 
     def together() -> None:
         org.lock.release()  # the lanes wait for each other outside of the org

@@ -185,12 +185,9 @@ def test_a_cancel_aborts_what_waits_and_a_resume_saves_each_row_once(tmp_path):
         with pytest.raises(Cancelled):
             run(org, tmp_path, supply(), cancel=cancel, events=events)
         job_id = events[0].job_id
-        deadline = threading.Event()
-        for _ in range(200):  # the abort may be answered after the load has returned
-            if org.send(bulk1.info(job_id)).state == "Aborted":
-                break
-            deadline.wait(0.02)
-        assert org.send(bulk1.info(job_id)).state == "Aborted"
+        deadline = time.monotonic() + 60
+        while org.send(bulk1.info(job_id)).state != "Aborted":  # it may be after the load has returned
+            assert time.monotonic() < deadline
         assert local.table("Account").height == 0
 
         def release_all() -> None:
@@ -212,7 +209,7 @@ def test_a_cancel_aborts_what_waits_and_a_resume_saves_each_row_once(tmp_path):
 def test_a_cancel_returns_at_once_though_the_org_hangs(tmp_path):
     with sf.LocalOrg() as local, sf.connect(local) as org:
         assert org.identity.organization_id
-        local.faults.add(Fault("latency", method="POST", path="*/batch", seconds=5))
+        local.faults.add(Fault("latency", method="POST", path="*/batch", seconds=60))
         cancel = threading.Event()
         parts = of_names(tmp_path)
 
@@ -226,7 +223,7 @@ def test_a_cancel_returns_at_once_though_the_org_hangs(tmp_path):
                 org, LoadJob("Account", "insert"), parts, folder=tmp_path, ledger=ledger, run_id="run-1",
                 cancel=cancel, on_event=cancelled_when_sent,
             )  # fmt: skip
-        assert time.monotonic() - began < 2  # half a second on a machine that is not busy, and far below the 5
+        assert time.monotonic() - began < 20  # half a second on a machine that is not busy, and far below the 60
         local.faults.clear()
         assert_each_row_is_there_once(local, run(org, tmp_path, parts))
 

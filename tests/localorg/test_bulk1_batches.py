@@ -319,7 +319,7 @@ def test_a_full_batch_of_ten_thousand_rows_is_taken(org: Bulk1Org) -> None:
 TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).map(str.strip).filter(bool)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(rows=st.lists(st.tuples(TEXTS, st.integers(-9999, 9999)), min_size=1, max_size=6))
 def test_any_text_arrives_by_all_three_formats(shared: Bulk1Org, rows: list[tuple[str, int]]) -> None:
     shared.org.reset()

@@ -43,7 +43,7 @@ def org() -> Iterator[Bulk1Org]:
         yield org
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     path=st.sampled_from(["job", "job/750", "job/{job}", "job/{job}/spec", "job/{job}/batch"]),
     body=st.binary(max_size=40) | CSV | XML | JSON.map(lambda value: repr(value).encode()),
@@ -57,7 +57,7 @@ def test_no_body_breaks_the_service(org: Bulk1Org, path: str, body: bytes, conte
         assert not (batch.message or "").startswith("InternalServerError"), batch.message
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     operation=st.sampled_from(["insert", "update", "delete", "upsert", "query"]),
     content=st.one_of(

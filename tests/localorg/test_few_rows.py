@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfframe.localorg.catalogue.catalogue import Catalogue
@@ -55,7 +55,7 @@ def store() -> Iterator[Store]:
     opened.close()
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(cell=CELLS, field=st.sampled_from(FIELDS))
 def test_a_sound_cell_is_one_that_sql_reads_and_accepts(store: Store, cell: str, field: FieldDef) -> None:
     column = Column(0, "c0", field)

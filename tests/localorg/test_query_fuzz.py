@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfframe.errors import SoqlSyntaxError
@@ -118,7 +118,7 @@ def test_the_parser_raises_nothing_but_its_own_error(text: str):
         parse(text)
 
 
-FREELY = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+FREELY = settings(max_examples=150)
 
 
 @given(text=st.one_of(SOUP, ALMOST), way=st.sampled_from(["q", "explain", "columns", "queryAll"]))

@@ -132,6 +132,6 @@ def test_serving_ends_cleanly_when_the_process_is_told_to_stop(tmp_path: Path, n
         url = process.stdout.readline().strip()
         assert httpx.get(f"{url}/services/data").status_code == 200
         process.send_signal(number)
-        printed, complained = process.communicate(timeout=20)
+        printed, complained = process.communicate(timeout=60)
     assert (process.returncode, printed, complained) == (0, "", "")
     LocalOrg(path).close()

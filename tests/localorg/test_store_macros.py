@@ -46,7 +46,7 @@ def test_ids_are_made_alike_one_at_a_time_and_by_the_million(cursor: duckdb.Duck
     assert made == sorted(made, key=str)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["001", "00D", "a0Z", "750"]), st.integers(0, 62**9 - 1)), min_size=1))
 def test_the_id_macro_agrees_with_the_scalar_for_any_counter(
     cursor: duckdb.DuckDBPyConnection, rows: list[tuple[str, int]]
@@ -65,7 +65,7 @@ ALMOST_IDS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(st.none(), ALMOST_IDS), max_size=20))
 def test_whatever_the_text_both_agree_on_its_id(cursor: duckdb.DuckDBPyConnection, texts: list[str | None]) -> None:
     # DuckDB ends a text parameter at NUL; no CSV or JSON value of the org holds one.
@@ -101,7 +101,7 @@ def test_doubles_are_spelt_as_java_spells_them(value: float, text: str, cursor: 
     assert by_sql(cursor, "java_double(x)", [value], "DOUBLE") == [text]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.one_of(st.none(), st.floats(), st.floats(1e-5, 1e-2), st.floats(1e6, 1e17)), max_size=30))
 def test_the_double_macro_agrees_with_the_scalar_for_any_double(
     cursor: duckdb.DuckDBPyConnection, values: list[float | None]

@@ -84,7 +84,7 @@ def test_other_writers_wait_for_the_end(store: Store) -> None:
         other.start()
         write(store, "first")
         order.append("first")
-    other.join(timeout=30)
+    other.join(timeout=60)
     assert order == ["first", "later"]
     assert notes(store) == ["first", "later"]
 
