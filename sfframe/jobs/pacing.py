@@ -62,13 +62,13 @@ SYSTEM_CLOCK = SystemClock()
 class Pacing:
     """How often a job is polled; times in seconds.
 
-    Small jobs end within a second, large ones take hours: the pauses grow from ``first`` by ``factor`` to ``longest``,
+    Small jobs end at once, large ones take hours: the pauses grow from ``first`` by ``factor`` to ``longest``,
     and after ``late_after`` they are ``late`` (bulk2.md 6.5). ``timeout`` ends the waiting, not the job: None waits for
     ever, 0 does not ask at all.
     """
 
-    first: float = 0.2
-    factor: float = 1.5
+    first: float = 0.05
+    factor: float = 1.6
     longest: float = 30.0
     late_after: float = 1_800.0
     late: float = 120.0

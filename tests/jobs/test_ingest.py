@@ -425,21 +425,21 @@ def test_polls_come_soon_and_then_ever_later(bench):
     org = ScriptedOrg()
     org.ends = ["InProgress"] * 18 + ["JobComplete"]
     bench.run(org)
-    assert bench.clock.waits[:6] == pytest.approx([0.2, 0.3, 0.45, 0.675, 1.0125, 1.51875], abs=0.001)
-    assert bench.clock.waits[13:] == [30.0] * 6
+    assert bench.clock.waits[:6] == pytest.approx([0.05, 0.08, 0.128, 0.2048, 0.32768, 0.524288], abs=0.001)
+    assert bench.clock.waits[14:] == [30.0] * 5
 
 
 def test_a_timeout_names_the_job_and_how_to_go_on_and_a_resume_goes_on(bench):
     org = ScriptedOrg()
     org.ends = ["InProgress"] * 5 + ["JobComplete"]
     with pytest.raises(JobTimeout) as caught:
-        bench.run(org, pacing=Pacing(timeout=1.0))
+        bench.run(org, pacing=Pacing(timeout=0.5))
     assert str(caught.value) == (
-        f"job {FIRST}: the job has not ended within 1 seconds; it goes on in the org\n"
+        f"job {FIRST}: the job has not ended within 0.5 seconds; it goes on in the org\n"
         "Wait for it again with sfframe.resume('run-1')."
     )
     assert caught.value.job_id == FIRST
-    assert sum(bench.clock.waits) == pytest.approx(1.0)
+    assert sum(bench.clock.waits) == pytest.approx(0.5)
     assert_complete(bench.run(org))
     assert org.saved == ["a", "c"]
 
