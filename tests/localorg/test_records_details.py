@@ -179,6 +179,28 @@ def test_up_to_version_57_a_path_may_name_its_format(org: RecordOrg) -> None:
     assert org.call("GET", "/sobjects/Account/Ext__c/a.json")[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "accept", "status"),
+    [
+        ("v57.0/sobjects/Account.xml", "*/*", 406),
+        ("v58.0/sobjects/Account.xml", "*/*", 404),
+        ("v58.0/sobjects/Account", "application/xml", 406),
+        ("v58.0/sobjects/Account", "text/xml;q=0.9, text/html", 406),
+        ("v58.0/sobjects/Account", "application/xml, application/json;q=0.5", 200),
+        ("v58.0/sobjects/Account", "text/html, application/xml;q=0.9, */*;q=0.8", 200),
+        ("v58.0/sobjects/Account", "text/html", 200),
+    ],
+)
+def test_who_wants_nothing_but_xml_is_told_that_there_is_none(
+    org: RecordOrg, path: str, accept: str, status: int
+) -> None:
+    answer = org.get(f"/services/data/{path}", headers={"Accept": accept})
+    assert answer.status_code == status
+    if status == 406:
+        words = "The embedded org answers in JSON, not in XML. Accept application/json"
+        assert answer.json() == [{"message": words, "errorCode": "NOT_ACCEPTABLE"}]
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
 def test_a_body_that_is_not_called_json_is_refused(org: RecordOrg, kind: str) -> None:
     answer = org.post(f"{BASE}/sobjects/Account", content=b'{"Name":"a"}', headers={"Content-Type": kind})

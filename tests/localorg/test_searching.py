@@ -196,6 +196,13 @@ def test_pages_are_described_though_there_are_none(client: httpx.Client) -> None
     assert client.get("/sobjects/Account/describe/approvalLayouts").json() == {"approvalLayouts": []}
     for missing in ("/sobjects/Nothing/listviews", "/sobjects/GroupMember/describe/layouts"):
         assert client.get(missing).status_code == 404
+    assert client.get("/quickActions").json() == []
+    for folder, lists in {
+        "actions": {"standard": {"actions": []}, "custom": {}},
+        "appMenu": {"appSwitcher": {"appMenuItems": []}, "salesforce1": {"appMenuItems": []}},
+    }.items():
+        links = client.get(f"/{folder}").json()
+        assert {name: client.get(link.partition("/v60.0")[2]).json() for name, link in links.items()} == lists
     tabs = {one["sobjectName"]: one for one in client.get("/tabs").json()}
     assert (tabs["Account"]["name"], tabs["Account"]["label"]) == ("standard-Account", "Accounts")
     assert {one["name"] for one in client.get("/theme").json()["themeItems"]} == tabs.keys()

@@ -169,10 +169,15 @@ def test_the_resources_of_a_version_are_those_that_answer(client: httpx.Client) 
     assert {name: url for name, url in resources.items() if name != "identity"} == {
         name: f"{DATA}/{name}"
         for name in (
-            *("composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "recent", "search"),
-            *("sobjects", "tabs", "theme", "tooling"),
+            *("actions", "appMenu", "composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll"),
+            *("quickActions", "recent", "search", "sobjects", "tabs", "theme", "tooling"),
         )
     }
+    statuses = {name: client.get(resources[name]).status_code for name in resources if name != "identity"}
+    unsaid = {name for name, status in statuses.items() if status != 200}
+    assert unsaid == {"parameterizedSearch", "query", "queryAll", "search"}  # these want to know what for
+    assert {statuses[name] for name in unsaid} == {400}
+    assert client.get(f"{DATA}/jobs").json() == {"ingest": f"{DATA}/jobs/ingest", "query": f"{DATA}/jobs/query"}
 
 
 def test_retired_versions_are_gone_and_future_ones_unknown(client: httpx.Client) -> None:
@@ -210,6 +215,11 @@ def test_a_describe_that_the_client_has_is_not_sent_again_until_a_deploy() -> No
         url = f"{org.url}{DATA}/sobjects/Account/describe"
         first = httpx.get(url, headers=session)
         since = {"If-Modified-Since": first.headers["Last-Modified"]}
+        assert first.headers["ETag"].endswith('-gzip"')
+        plain = httpx.get(url, headers={**session, "Accept-Encoding": "identity"}).headers["ETag"]
+        assert plain == first.headers["ETag"].replace("-gzip", "")
+        for other in (plain, f"W/{plain}", f'"a", {plain}', "*"):
+            assert httpx.get(url, headers={**session, "If-None-Match": other}).status_code == 304
         tag = {"If-None-Match": first.headers["ETag"]}
         for condition in (since, tag):
             again = httpx.get(url, headers=session | condition)

@@ -1,4 +1,4 @@
-"""What pages would look like: tabs, theme, list views, layouts. This org has no pages, and says so in true shapes.
+"""What pages would look like: tabs, apps, theme, list views, layouts, actions. This org has none, in true shapes.
 
 The shapes are from memory; rest.md names the resources only.
 """
@@ -43,6 +43,38 @@ def tabs(request: Request) -> Response:
 def theme(request: Request) -> Response:
     """GET /theme: the objects, without icons and colours."""
     return JsonAnswer({"themeItems": [{"colors": [], "icons": [], "name": obj.name} for obj in _with_pages(request)]})
+
+
+def apps(request: Request) -> Response:
+    """GET /appMenu: the two menus."""
+    base = f"{base_of(request)}/appMenu"
+    return JsonAnswer({"appSwitcher": f"{base}/AppSwitcher", "salesforce1": f"{base}/Salesforce1"})
+
+
+def app_menu(_request: Request) -> Response:
+    """GET /appMenu/AppSwitcher or Salesforce1: nothing on it."""
+    return JsonAnswer({"appMenuItems": []})
+
+
+def actions(request: Request) -> Response:
+    """GET /actions: the two lists."""
+    base = f"{base_of(request)}/actions"
+    return JsonAnswer({"standard": f"{base}/standard", "custom": f"{base}/custom"})
+
+
+def standard_actions(_request: Request) -> Response:
+    """GET /actions/standard: none can be invoked here."""
+    return JsonAnswer({"actions": []})
+
+
+def custom_actions(_request: Request) -> Response:
+    """GET /actions/custom: no kind of them is here."""
+    return JsonAnswer({})
+
+
+def global_actions(_request: Request) -> Response:
+    """GET /quickActions: none was ever made."""
+    return JsonAnswer([])
 
 
 def list_views(request: Request) -> Response:
@@ -132,6 +164,13 @@ def _with_pages(request: Request) -> list[ObjectDef]:
 routes = [
     Route(f"{_BASE}/tabs", tabs, methods=["GET"]),
     Route(f"{_BASE}/theme", theme, methods=["GET"]),
+    Route(f"{_BASE}/appMenu", apps, methods=["GET"]),
+    Route(f"{_BASE}/appMenu/AppSwitcher", app_menu, methods=["GET"]),
+    Route(f"{_BASE}/appMenu/Salesforce1", app_menu, methods=["GET"]),
+    Route(f"{_BASE}/actions", actions, methods=["GET"]),
+    Route(f"{_BASE}/actions/standard", standard_actions, methods=["GET"]),
+    Route(f"{_BASE}/actions/custom", custom_actions, methods=["GET"]),
+    Route(f"{_BASE}/quickActions", global_actions, methods=["GET"]),
     Route(f"{_OBJECT}/listviews", list_views, methods=["GET"]),
     Route(f"{_OBJECT}/quickActions", quick_actions, methods=["GET"]),
     Route(f"{_OBJECT}/describe/layouts", layouts, methods=["GET"]),

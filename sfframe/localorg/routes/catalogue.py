@@ -14,9 +14,22 @@ from sfframe.localorg.services.describes import Described
 from sfframe.localorg.services.versions import versions
 
 _RESOURCES = (
-    *("tooling", "tabs", "queryAll", "search", "composite", "parameterizedSearch", "theme", "recent", "limits"),
-    *("query", "jobs", "sobjects"),
+    *(
+        "tooling",
+        "tabs",
+        "appMenu",
+        "quickActions",
+        "queryAll",
+        "search",
+        "composite",
+        "parameterizedSearch",
+        "theme",
+        "recent",
+        "limits",
+    ),
+    *("query", "jobs", "sobjects", "actions"),
 )
+_PACKED = "-gzip"
 
 
 def all_versions(_request: Request) -> Response:
@@ -29,6 +42,12 @@ def resources(request: Request) -> Response:
     base, store = base_of(request), services_of(request).store
     answer = {name: f"{base}/{name}" for name in _RESOURCES}
     return JsonAnswer(answer | {"identity": f"{host_of(request)}/id/{store.org_id}/{store.user_id}"})
+
+
+def jobs(request: Request) -> Response:
+    """GET /jobs: the two kinds; the shape is a guess after those of tooling and composite."""
+    base = f"{base_of(request)}/jobs"
+    return JsonAnswer({"ingest": f"{base}/ingest", "query": f"{base}/query"})
 
 
 def all_objects(request: Request) -> Response:
@@ -49,8 +68,10 @@ def full(request: Request) -> Response:
 
 def conditional(request: Request, described: Described) -> Response:
     """The describe, or 304 where the client says that it has this one."""
+    packed = "gzip" in request.headers.get("accept-encoding", "")
     headers = {
-        "ETag": described.etag,
+        # Recorded: another representation has another tag.
+        "ETag": f'{described.etag[:-1]}{_PACKED}"' if packed else described.etag,
         "Last-Modified": format_datetime(described.changed.replace(tzinfo=dt.UTC), usegmt=True),
     }
     if _is_known(request, described):
@@ -61,7 +82,8 @@ def conditional(request: Request, described: Described) -> Response:
 def _is_known(request: Request, described: Described) -> bool:
     tags = request.headers.get("if-none-match")
     if tags is not None:
-        return described.etag in (tag.strip() for tag in tags.split(",")) or tags.strip() == "*"
+        given = {tag.strip().removeprefix("W/").replace(_PACKED, "") for tag in tags.split(",")}
+        return bool({described.etag, "*"} & given)
     since = request.headers.get("if-modified-since")
     if since is None:
         return False
@@ -76,6 +98,7 @@ _VERSION = "/services/data/{version}"
 routes = [
     Route("/services/data", all_versions, methods=["GET"]),
     Route(_VERSION, resources, methods=["GET"]),
+    Route(f"{_VERSION}/jobs", jobs, methods=["GET"]),
     Route(f"{_VERSION}/sobjects", all_objects, methods=["GET"]),
     Route(f"{_VERSION}/sobjects/{{name}}", basic, methods=["GET"]),
     Route(f"{_VERSION}/sobjects/{{name}}/describe", full, methods=["GET"]),

@@ -17,7 +17,8 @@ from sfframe.localorg.services.versions import check_version
 _DATA = "/services/data"
 _LONGEST = 16_384  # bytes
 _ASYNC = "/services/async/"
-_WITH_SUFFIX = re.compile(r"(/services/data/v(\d{1,3})\.0/.+)\.json", re.ASCII)
+_WITH_SUFFIX = re.compile(r"(/services/data/v(\d{1,3})\.0/.+)\.(json|xml)", re.ASCII)
+_XML = {"application/xml", "text/xml"}
 _LAST_WITH_SUFFIX = 57  # the version up to which a path may say the format that it wants (rest.md 1.1)
 _SLASHES = re.compile("/+")
 _WITH_SESSION = ("/services/data/", "/services/oauth2/userinfo", "/services/oauth2/singleaccess", "/id/")
@@ -50,6 +51,7 @@ class Gate:
         if not path.startswith(f"{_DATA}/"):
             await self._app(scope, receive, send)
             return
+        _check_format(scope)
         used, allowed = services.limits.count_call()
         said = Headers(scope=scope).get("sforce-duplicate-rule-header", "")
         rules.allow_save.set("allowsave=true" in said.replace(" ", "").lower())
@@ -71,6 +73,20 @@ def _check_length(scope: Scope) -> None:
         raise ServiceError(431, "REQUEST_HEADER_FIELDS_TOO_LARGE", f"URI and headers are longer than {_LONGEST} bytes")
 
 
+def _check_format(scope: Scope) -> None:
+    """Refuse who wants XML and nothing else: how an org writes its answers in XML is in no recording (rest.md 1.1).
+
+    JSON instead would be taken for a broken answer. Status and words are the embedded org's own.
+    """
+    kinds = {one.partition(";")[0].strip().lower() for one in Headers(scope=scope).get("accept", "").split(",")}
+    suffixed = _WITH_SUFFIX.fullmatch(scope["path"])
+    named = suffixed is not None and suffixed[3] == "xml" and int(suffixed[2]) <= _LAST_WITH_SUFFIX
+    if named or (kinds & _XML and not any(one.endswith(("json", "/*")) for one in kinds)):
+        raise ServiceError(
+            406, "NOT_ACCEPTABLE", "The embedded org answers in JSON, not in XML. Accept application/json"
+        )
+
+
 def _as_meant(scope: Scope) -> Scope:
     # The sf CLI keeps an instance URL with its last slash; Salesforce takes the two (jsforce pull request 1525).
     path, method = f"/{scope['path'].lstrip('/')}", scope["method"]
@@ -79,7 +95,7 @@ def _as_meant(scope: Scope) -> Scope:
     if len(path) > 1 and path.endswith("/"):
         path = path[:-1]
     suffixed = _WITH_SUFFIX.fullmatch(path)
-    if suffixed is not None and int(suffixed[2]) <= _LAST_WITH_SUFFIX:
+    if suffixed is not None and suffixed[3] == "json" and int(suffixed[2]) <= _LAST_WITH_SUFFIX:
         path = suffixed[1]
     if method == "POST" and b"_HttpMethod" in scope["query_string"]:
         meant = _parameter(scope, "_HttpMethod").upper()
