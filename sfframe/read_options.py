@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sfframe.errors import UsageError
@@ -25,8 +25,10 @@ class ReadOptions:
     conditions on ids. ``decimals`` reads stored numbers as Decimal by their precision and scale;
     ``split_multipicklists`` reads them as lists. ``timezone`` (such as "Europe/Berlin") is what a datetime without zone
     means in ``params``.
-    ``pacing`` says when the state of a bulk job is asked for and when waiting ends; ``progress`` is True, False, "auto"
-    or a function that gets the job's events; ``cancel`` ends the read within half a second when it is set.
+
+    ``pacing`` says when the state of a bulk job is asked for and when waiting ends (None: as the connection says);
+    ``progress`` is True, False, "auto" or a function that gets the job's events; ``cancel`` ends the read within half a
+    second when it is set.
 
     >>> import sfframe as sf
     >>> options = sf.ReadOptions(api="rest", decimals=True)
@@ -39,7 +41,7 @@ class ReadOptions:
     decimals: bool = False
     split_multipicklists: bool = False
     timezone: str | None = None
-    pacing: Pacing = field(default_factory=Pacing)
+    pacing: Pacing | None = None
     progress: Choice = "auto"
     cancel: threading.Event | None = None
 

@@ -56,3 +56,28 @@ def test_retry_sends_the_rows_of_a_kept_load_that_failed(folder: Path, command: 
     again = command("retry", run, "--part", "0", "--org", "local:org.duckdb")
     assert (again.returncode, "2 rows: 2 created" in again.stderr) == (0, True)
     assert stored(folder) == ["A", "B"]
+
+
+def test_options_of_loads_are_flags(folder: Path, command: Command) -> None:
+    with sf.LocalOrg(folder / "org.duckdb") as local:
+        ids = local.insert("Account", pl.DataFrame({"Name": ["A", "B"], "Phone": ["1", "2"], "Fax": ["3", "4"]}))
+    pl.DataFrame({"Id": ids, "Phone": [None, "5"], "Fax": [None, "6"]}).write_parquet(folder / "rows.parquet")
+    update = ("load", "rows.parquet", "Account", "--operation", "update", "--org", "local:org.duckdb")
+    uploads = ("--api", "bulk2", "--column-delimiter", "TAB", "--line-ending", "CRLF", "--keep-days", "2")
+    done = command(*update, *uploads, "--nulls", "Phone=ignore", "--nulls", "Fax=clear")
+    assert (done.returncode, "2 rows: 2 updated" in done.stderr) == (0, True)
+    with sf.LocalOrg(folder / "org.duckdb") as local:
+        assert local.table("Account").sort("Name").select("Phone", "Fax").rows() == [("1", None), ("5", "6")]
+        with sf.connect(local) as org:
+            job = sf.get_job(sf.list_jobs(org=org)["id"][0], org=org)
+            assert isinstance(job, sf.IngestJob)
+            assert (job.info.column_delimiter, job.info.line_ending) == ("TAB", "CRLF")
+    both = command(*update, "--nulls", "clear", "--nulls", "Fax=clear")
+    assert (both.returncode, both.stderr.splitlines()[-2]) == (
+        2,
+        "sfframe: --nulls is given for all columns and for some",
+    )
+    wrong = command(*update, "--nulls", "keep")
+    assert (wrong.returncode, "nulls='keep' is not known" in wrong.stderr) == (2, True)
+    late = command(*update, "--api", "bulk2", "--timeout", "0")
+    assert (late.returncode, "sfframe.resume(" in late.stderr) == (2, True)

@@ -66,6 +66,17 @@ def test_all_result_files_of_all_batches_are_the_answer(org, options):
     assert states == (["NotProcessed", *["Completed"] * 4] if options.pk_chunking else ["Completed"])
 
 
+@pytest.mark.parametrize("api", ["bulk2", "bulk1"])
+def test_the_pacing_of_the_connection_is_that_of_its_reads_unless_they_have_their_own(api):
+    options = sf.ReadOptions(api=api, progress=False)
+    with sf.LocalOrg() as local, sf.connect(local, pacing=Pacing(timeout=0)) as org:
+        with pytest.raises(sf.JobTimeout) as late:
+            sf.read_soql("SELECT Id FROM User", org=org, options=options)
+        assert f"sfframe.get_job('{late.value.job_id}')" in late.value.remedy
+        own = replace(options, pacing=Pacing(first=0.01))
+        assert sf.read_soql("SELECT Id FROM User", org=org, options=own).height >= 1
+
+
 def test_chunks_without_rows_and_empty_answers_have_the_types(org):
     few = sf.read_soql(QUERY, params={"least": 999}, org=org, options=CHUNKS)
     assert few["NumberOfEmployees"].to_list() == [999]

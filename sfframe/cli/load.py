@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from cyclopts import Parameter
 
 from sfframe import orgs
 from sfframe.cli import tables
 from sfframe.errors import ContractError, UsageError
-from sfframe.facts import Operation
+from sfframe.facts import Delimiter, LineEnding, Operation
+from sfframe.jobs.pacing import Pacing
 from sfframe.options import Api, Guards, LoadHeaders, LoadLimits, LoadOptions
 from sfframe.results import Cost, writeable
 from sfframe.write import Nulls, OnInvalid, write_sobject
@@ -29,7 +31,7 @@ def load(
     org: str | None = None,
     results: Path | None = None,
     on_invalid: OnInvalid = "reject",
-    nulls: Nulls | None = None,
+    nulls: Annotated[list[str] | None, Parameter(negative="")] = None,
     timezone: str | None = None,
     api: Api = "auto",
     dry_run: Annotated[bool, Parameter(negative="")] = False,
@@ -37,11 +39,15 @@ def load(
     again: Annotated[bool, Parameter(negative="")] = False,
     sort_by_parent: str | None = None,
     keep: Annotated[bool, Parameter(negative="")] = False,
+    keep_days: float | None = None,
     keep_raw: Annotated[bool, Parameter(negative="")] = False,
     cleanup: Annotated[bool, Parameter(negative="")] = False,
     limits: Annotated[LoadLimits, Parameter(name="*")] = LoadLimits(),
     guards: Annotated[Guards, Parameter(name="*")] = Guards(),
     headers: Annotated[LoadHeaders, Parameter(name="*")] = LoadHeaders(),
+    column_delimiter: Delimiter = "COMMA",
+    line_ending: LineEnding = "LF",
+    timeout: float | None = None,
     progress: bool | None = None,
 ) -> int:
     """Load a file (CSV, Parquet, Arrow, JSON lines) into an object; every row gets an answer.
@@ -67,7 +73,8 @@ def load(
     on_invalid
         What to do when cells do not fit the object: reject (send the other rows) or raise (send nothing).
     nulls
-        ignore or clear; by default a null clears on update and upsert.
+        ignore or clear; or column=clear, once for each column that differs. By default a null clears on update and
+        upsert.
     timezone
         What a datetime without zone means, such as Europe/Berlin.
     api
@@ -82,6 +89,8 @@ def load(
         A column with parents: their rows stay together, so that no two jobs lock one parent.
     keep
         Keep the sent files, so that sfframe retry can send rows of them again.
+    keep_days
+        Keep them for so many days.
     keep_raw
         Keep the org's own result files beside --results.
     cleanup
@@ -106,6 +115,12 @@ def load(
         Roll a call back when one of its rows fails (collections).
     headers.serial
         One batch after the other, against row locks (Bulk API 1.0).
+    column_delimiter
+        Of the uploads: BACKQUOTE, CARET, COMMA, PIPE, SEMICOLON or TAB (Bulk API 2.0).
+    line_ending
+        Of the uploads: LF or CRLF (Bulk API 2.0).
+    timeout
+        Seconds to wait for the jobs; they go on, and so does sfframe resume. By default a day.
     progress
         Show a bar, or not; by default where standard error is a terminal.
     """
@@ -120,14 +135,17 @@ def load(
                 external_id_field=external_id_field,
                 org=connection,
                 columns=_columns(map or []),
-                nulls=nulls,
+                nulls=_nulls(nulls or []),
                 on_invalid=on_invalid,
                 results=results,
                 options=LoadOptions(
                     api=api,
                     limits=limits,
+                    pacing=None if timeout is None else Pacing(timeout=timeout),
                     guards=guards,
                     headers=headers,
+                    column_delimiter=column_delimiter,
+                    line_ending=line_ending,
                     timezone=timezone,
                     sort_by_parent=sort_by_parent,
                     progress="auto" if progress is None else progress,
@@ -135,7 +153,7 @@ def load(
                     dry_run=dry_run,
                     run_key=run_key,
                     again=again,
-                    keep=keep,
+                    keep=keep if keep_days is None else timedelta(days=keep_days),
                     keep_raw=keep_raw,
                     cleanup=cleanup,
                 ),
@@ -173,3 +191,17 @@ def _columns(pairs: list[str]) -> dict[str, str | None]:
             raise UsageError(f"--map {pair!r} is not column=Field", remedy="Write it as --map stage_name=StageName.")
         mapping[column] = field or None
     return mapping
+
+
+def _nulls(told: list[str]) -> Nulls | dict[str, Nulls] | None:
+    """``clear``, or ``column=clear`` pairs; which words there are is checked with the load's other arguments."""
+    if not told:
+        return None
+    by_column = dict(one.rpartition("=")[::2] for one in told)
+    if len(told) == 1 and "" in by_column:
+        return cast("Nulls", by_column[""])
+    if "" in by_column:
+        raise UsageError(
+            "--nulls is given for all columns and for some", remedy="Write it once, or as --nulls column=clear."
+        )
+    return cast("dict[str, Nulls]", by_column)

@@ -47,7 +47,7 @@ class Bulk1Answer:
                 org,
                 self.job_id,
                 chunked=bool(options.pk_chunking),
-                pacing=options.pacing,
+                pacing=options.pacing or org.pacing,
                 cancel=options.cancel,
                 on_event=listener,
             )
@@ -63,12 +63,16 @@ class Bulk1Answer:
 
 def batch_query(plan: Plan, sobject: SObject) -> BatchQuery:
     """The plan as a query of Bulk API 1.0."""
-    asked = plan.options.pk_chunking
-    chunking = None
-    if asked:
-        parent = _chunk_parent(sobject)
-        chunking = PkChunking(parent=parent) if asked is True else PkChunking(asked, parent)
+    chunking = chunked(sobject, plan.options.pk_chunking)
     return BatchQuery(sobject.name, plan.query, plan.include_deleted, chunking)
+
+
+def chunked(sobject: SObject, asked: bool | int) -> PkChunking | None:
+    """How the org is to cut queries of an object: not at all, by its default (True), or by so many ids."""
+    if not asked:
+        return None
+    parent = _chunk_parent(sobject)
+    return PkChunking(parent=parent) if asked is True else PkChunking(asked, parent)
 
 
 def _chunk_parent(sobject: SObject) -> str:

@@ -44,9 +44,8 @@ class Bulk2Answer:
             tempfile.TemporaryDirectory(prefix="sfframe-") as folder,
             shown(options.progress, title=title, rows=self.rows) as listener,
         ):
-            info = wait_for_query(
-                self.org, self.job_id, pacing=options.pacing, cancel=options.cancel, on_event=listener
-            )
+            pacing = options.pacing or self.org.pacing
+            info = wait_for_query(self.org, self.job_id, pacing=pacing, cancel=options.cancel, on_event=listener)
             for batch in self._typed(info, Path(folder), listener):
                 rows += batch.height
                 yield batch

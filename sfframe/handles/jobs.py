@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, overload
 from sfframe import facts, orgs
 from sfframe.errors import ApiError, AuthenticationError, NotFound, UsageError
 from sfframe.facts import Operation
+from sfframe.fetch import chunked
 from sfframe.handles.bulk1_job import Bulk1Job
 from sfframe.handles.handle import moments
 from sfframe.handles.ingest_job import IngestJob
@@ -60,6 +61,7 @@ def create_job(
     external_id_field: str | None = None,
     assignment_rule_id: str | None = None,
     serial: bool = False,
+    pk_chunking: bool | int = False,
     on_event: Listener | None = None,
     org: OrgLike | None = None,
 ) -> Bulk1Job: ...
@@ -72,6 +74,7 @@ def create_job(
     soql: str | None = None,
     assignment_rule_id: str | None = None,
     serial: bool = False,
+    pk_chunking: bool | int = False,
     on_event: Listener | None = None,
     org: OrgLike | None = None,
 ) -> IngestJob | QueryJob | Bulk1Job:
@@ -79,9 +82,10 @@ def create_job(
 
     ``api="bulk2"`` gives an IngestJob, which takes one upload, or with ``operation="query"`` or ``"queryAll"`` and
     ``soql`` a QueryJob, which runs at once. ``"bulk1"`` gives a Bulk1Job, which takes batches of rows or of SOQL;
-    ``serial`` has the org work on one of its batches at a time. ``external_id_field`` is for upserts,
-    ``assignment_rule_id`` for Case and Lead. ``on_event`` gets a ``JobEvent`` at each step: open, uploaded, closed,
-    queued, in_progress, ended, response (results are here), aborted, error.
+    ``serial`` has the org work on one of its batches at a time; ``pk_chunking`` has it cut the query by ranges of so
+    many ids (True: 100,000), each a batch that ``batches()`` lists, and leave the batch that was added NotProcessed.
+    ``external_id_field`` is for upserts, ``assignment_rule_id`` for Case and Lead. ``on_event`` gets a ``JobEvent`` at
+    each step: open, uploaded, closed, queued, in_progress, ended, response (results are here), aborted, error.
 
     A job belongs to no run: it is not in the ledger. ``write_sobject`` and ``read_soql`` do whole loads and reads.
 
@@ -90,9 +94,10 @@ def create_job(
     >>> job.state, job.info.concurrency_mode
     ('Open', 'Parallel')
     """
-    _check(operation, api, external_id_field=external_id_field, soql=soql, serial=serial)
+    _check(operation, api, external_id_field=external_id_field, soql=soql, serial=serial, chunking=bool(pk_chunking))
     connection = orgs.connect(org)
     if api == "bulk1":
+        chunking = chunked(connection.describe(sobject), pk_chunking) if pk_chunking else None
         made = connection.send(
             bulk1.create(
                 sobject,
@@ -100,6 +105,7 @@ def create_job(
                 external_id_field=external_id_field,
                 serial=serial,
                 assignment_rule_id=assignment_rule_id,
+                pk_chunking=chunking,
             )
         )
         tell(on_event, JobEvent("open", 0, 1, made.id, made.state))
@@ -196,7 +202,9 @@ def _listed(connection: Org, ask: Callable[..., Call[JobList]]) -> list[JobInfo]
         locator = page.next_locator
 
 
-def _check(operation: str, api: str, *, external_id_field: str | None, soql: str | None, serial: bool) -> None:
+def _check(
+    operation: str, api: str, *, external_id_field: str | None, soql: str | None, serial: bool, chunking: bool
+) -> None:
     """Refuses what does not go together, before anything is made."""
     query = operation in _QUERIES
     for wrong, what, remedy in (
@@ -217,6 +225,11 @@ def _check(operation: str, api: str, *, external_id_field: str | None, soql: str
             "A Bulk API 2.0 query job needs it; one of Bulk API 1.0 takes its query by add_batch(soql).",
         ),
         (serial and api != "bulk1", "The Bulk API 2.0 has no serial mode", 'Use api="bulk1".'),
+        (
+            chunking and not (query and api == "bulk1"),
+            f"operation={operation!r} of {api} has no PK chunking",
+            'It is for queries of Bulk API 1.0: operation="query", api="bulk1".',
+        ),
     ):
         if wrong:
             raise UsageError(what, remedy=remedy)

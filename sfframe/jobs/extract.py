@@ -120,7 +120,7 @@ def wait_for_query(
         lambda: wire.send(bulk2_query.info(job_id), cancel=cancel),
         job_id=job_id,
         ended=_ENDED,
-        go_on=f"Read it later by its job id {job_id!r}; the org keeps it for 7 days.",
+        go_on=f"It stays in the org for seven days: sfframe.get_job({job_id!r}) waits for it and gives its rows.",
         pacing=pacing or Pacing(),
         on_info=watch.on_info,
         on_failure=lambda message: tell(on_event, JobEvent("error", 0, 1, job_id, message=message)),

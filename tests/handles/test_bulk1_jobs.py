@@ -156,6 +156,23 @@ def test_a_bulk_1_query_has_result_ids_frames_and_raw_files(org, tmp_path: Path)
         job.add_batch(ROWS)
 
 
+def test_a_bulk_1_query_is_cut_by_its_ids_on_request(org) -> None:
+    loaded(org)
+    with pytest.raises(sf.UsageError, match="250,000"):
+        sf.create_job("Widget__c", operation="query", api="bulk1", pk_chunking=250_001, org=org)
+    job = sf.create_job("Widget__c", operation="query", api="bulk1", pk_chunking=1, org=org)
+    asked = job.add_batch(SOQL.removesuffix(" ORDER BY Ext__c"))  # sorted queries are not cut (bulk1.md 6)
+    job.poll()
+    batches = job.batches()
+    assert batches["state"].to_list() == ["NotProcessed", *["Completed"] * ROWS.height]
+    with pytest.raises(sf.JobAborted, match=r"a query that was split: job\.batches\(\) lists the others"):
+        asked.retrieve()
+    chunks = [job.batch(one) for one in batches.filter(state="Completed")["id"]]
+    assert "Id >= '" in chunks[0].soql()
+    rows = pl.concat(one for chunk in chunks if (one := chunk.retrieve()).height)
+    assert rows.select("Ext__c", "Amount__c", "Flag__c").sort("Ext__c").rows() == ROWS.rows()
+
+
 def test_a_bulk_1_query_without_rows_is_a_frame_without_rows(org) -> None:
     job = sf.create_job("Widget__c", operation="queryAll", api="bulk1", org=org)
     batch = job.add_batch(SOQL)

@@ -104,6 +104,8 @@ def test_an_org_without_jobs_lists_none(org) -> None:
         ({"operation": "query"}, "needs soql"),
         ({"operation": "query", "api": "bulk1", "soql": SOQL}, r"takes no soql.*\n.*add_batch"),
         ({"operation": "insert", "serial": True}, "no serial mode"),
+        ({"operation": "query", "soql": SOQL, "pk_chunking": True}, "operation='query' of bulk2 has no PK chunking"),
+        ({"operation": "insert", "api": "bulk1", "pk_chunking": 500}, r"has no PK chunking\nIt is for queries of"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_is_made(org, options, message) -> None:
