@@ -147,7 +147,7 @@ def read(predicate: pl.Expr) -> Predicate:
     try:
         if len(predicate.meta.serialize()) > _MOST_BYTES:
             return Opaque("the whole filter", "it holds more values than a query can")
-        return read_node(json.loads(serialised(predicate)))
+        return read_node(json.loads(serialised(predicate), object_hook=_unnamed))
     except (ValueError, RecursionError, pl.exceptions.PolarsError):
         return Opaque(str(predicate), "polars cannot serialise it, or it is nested too deeply")
 
@@ -155,6 +155,14 @@ def read(predicate: pl.Expr) -> Predicate:
 def serialised(expression: pl.Expr) -> str:
     """The JSON of an expression."""
     return expression.meta.serialize(format="json")
+
+
+def _unnamed(node: Node) -> Node:
+    """The node without a name: polars writes ``lit(True) & col("a")`` as ``col("a").alias("literal")``."""
+    match node:
+        case {"Alias": [term, _]}:
+            return term
+    return node
 
 
 def read_node(node: Node) -> Predicate:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from polars.io.plugins import register_io_source
 
 from sfframe.codec.layout import ShapeColumn
@@ -52,6 +52,7 @@ class Recorder:
 
 @settings(max_examples=60)
 @given(predicate=predicates(["001000000000001AAA", "001000000000002AAA"]))
+@example(predicate=(pl.lit(True) & pl.col("Root__r.Open__c")).fill_null(False))
 def test_the_filter_that_is_explained_is_the_filter_that_is_asked(predicate):
     source = Recorder()
     lazy = source.scan().filter(predicate).select("Id", "Text__c")

@@ -95,6 +95,7 @@ MILLIS = MOMENT.replace(microsecond=250_000)
         (C("Id") == ID, f"Id = '{ID}'"),
         (C("Id") != ID, f"Id != '{ID}' AND Id != null"),
         ((C("Int") == 1).fill_null(False), "Int = 1"),
+        (C("Flag").alias("literal").fill_null(False), "Flag = true"),
         ((C("Int") == 1) & ((C("Num") == 2.5) | C("Flag")), "Int = 1 AND (Num = 2.5 OR Flag = true)"),
         (~((C("Int") == 1) & C("Flag")), "(Int != 1 AND Int != null) OR Flag = false"),
         ((C("Int") == 1) | pl.lit(True), "True"),
