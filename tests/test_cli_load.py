@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import polars as pl
 import pytest
 
 import sfframe as sf
+from sfframe.localorg import Settings
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 WORDS = ("load", "rows.csv", "Account", "--operation", "insert", "--org", "local:org.duckdb")
@@ -81,3 +86,20 @@ def test_options_of_loads_are_flags(folder: Path, command: Command) -> None:
     assert (wrong.returncode, "nulls='keep' is not known" in wrong.stderr) == (2, True)
     late = command(*update, "--api", "bulk2", "--timeout", "0")
     assert (late.returncode, "sfframe.resume(" in late.stderr) == (2, True)
+
+
+def test_ctrl_c_says_what_became_of_the_jobs_and_how_to_go_on(folder: Path) -> None:
+    with sf.LocalOrg(settings=Settings(hold_jobs=True)) as local, sf.connect(local) as org:
+        given = local.credentials
+        environment = {**os.environ, "SF_INSTANCE_URL": given.url, "SF_ACCESS_TOKEN": given.access_token}
+        words = [sys.executable, "-m", "sfframe.cli", *WORDS[:-2], "--api", "bulk2"]
+        process = subprocess.Popen(words, env=environment, cwd=folder, stderr=subprocess.PIPE, text=True)
+        until = time.monotonic() + 60
+        while "UploadComplete" not in sf.list_jobs(org=org)["state"] and time.monotonic() < until:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    stopped, how = told.splitlines()[-2:]
+    assert stopped == "sfframe: interrupted"
+    assert how.startswith("Open jobs were aborted, closed ones go on in the org. Go on with sfframe.resume('")

@@ -278,6 +278,18 @@ def test_the_command_line_takes_parts_for_a_file(command, tmp_path):
     assert (run.returncode, run.stderr) == (2, "sfframe: Only a file can come in parts\nName it with --output.\n")
 
 
+def test_the_command_line_says_how_a_broken_export_is_gone_on_with(served, org, tmp_path):
+    served.faults.add(Fault("results_expired", nth=6))
+    given = served.credentials
+    environment = {**os.environ, "SF_INSTANCE_URL": given.url, "SF_ACCESS_TOKEN": given.access_token}
+    words = [sys.executable, "-m", "sfframe.cli", "query", QUERY, "--api", "bulk2", "-o", str(tmp_path / "all.csv")]
+    run = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr.splitlines()[-1] == (
+        "What has come so far is kept: the same export with resume=True (--resume) goes on."
+    )
+
+
 @pytest.mark.slow
 def test_an_export_whose_process_is_killed_goes_on(served, org, tmp_path):
     path = tmp_path / "all.parquet"

@@ -9,7 +9,12 @@ from cyclopts import App
 from sfframe import __version__
 from sfframe.errors import SfframeError
 
-app = App(name="sfframe", help="Dataframes in and out of Salesforce.", version=__version__)
+app = App(
+    name="sfframe",
+    help="Dataframes in and out of Salesforce.",
+    version=__version__,
+    suppress_keyboard_interrupt=False,  # it carries how the work is gone on with
+)
 app.command("sfframe.cli.demo:demo", help="Load sample data into an embedded org and show what became of each row.")
 app.command("sfframe.cli.load:load", help="Load a file into an object; every row gets an answer.")
 app.command("sfframe.cli.query:query", help="Run a SOQL query and write its rows.")
@@ -31,9 +36,15 @@ def main() -> None:
     try:
         sys.exit(app())
     except SfframeError as problem:
-        print(f"sfframe: {problem}", file=sys.stderr)
+        print(f"sfframe: {problem}", *_notes(problem), sep="\n", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        print("sfframe: interrupted", *_notes(interrupt), sep="\n", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+
+
+def _notes(problem: BaseException) -> list[str]:
+    """What was added to an error on its way: what became of the work, and how it is gone on with."""
+    return list(getattr(problem, "__notes__", ()))
