@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sfframe.localorg.store.record_ids import BLOCK
 from tests.localorg.ingest_org import IngestOrg
 
 GONE = "ENTITY_IS_DELETED:entity is deleted:--"
@@ -190,6 +191,16 @@ def test_two_thousand_rows_in_many_small_batches_get_ids_in_upload_order() -> No
     with IngestOrg(batch_rows=100, batches_at_once=3) as org:
         org.load("insert", "Name\n" + "".join(f"row {number:04}\n" for number in range(2_000)))
         assert org.rows('"Id", "Name"') == [(org.id(number + 1), f"row {number:04}") for number in range(2_000)]
+
+
+def test_many_rows_get_ids_in_upload_order_where_a_block_of_numbers_ends() -> None:
+    upload = "Name\n" + "".join(f"row {number}\n" for number in range(2_500))
+    with IngestOrg() as org:
+        with org.store.transaction() as cursor:
+            org.store.next_counter(cursor, org.id(1)[:3], BLOCK - 1_001)
+        org.load("insert", upload)
+        rows = org.rows('"Id", "Name"')
+        assert rows == [(org.id(BLOCK - 1_000 + at), f"row {at}") for at in range(2_500)]
 
 
 def test_a_child_can_protect_its_parent(org: IngestOrg) -> None:

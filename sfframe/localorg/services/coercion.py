@@ -89,6 +89,17 @@ def clean_text(field: FieldDef, cell: str) -> str:
     return f"nullif(lower({cell}), '')" if field.type == "email" else f"nullif({cell}, '')"
 
 
+def clean_values(staged: Staged) -> dict[str, str]:
+    """SQL by name: the values that ``saving_rows`` need not hold, because they follow from its cells."""
+    return {f"v{one.position}": clean_text(one.field, one.cell) for one in staged.columns if one.cell in staged.clean}
+
+
+def saving_rows(staged: Staged) -> str:
+    """SQL: the table ``saving_rows`` with all its values: to store a text as cell and as value takes long."""
+    values = [f"{value} AS {name}" for name, value in clean_values(staged).items()]
+    return f"(SELECT *, {', '.join(values)} FROM saving_rows)" if values else "saving_rows"
+
+
 def unclean(cell: str, null_mark: str) -> str:
     """SQL: whether a text cell is not one of those of ``clean_text``."""
     return f"{cell} = {literal(null_mark)} OR ({cell} <> '' AND ({_has_edges(cell)}))"

@@ -26,7 +26,7 @@ from sfframe.localorg.services import (
 from sfframe.localorg.services.columns import Column
 from sfframe.localorg.services.problems import first_of, literal
 from sfframe.localorg.services.task import Staged, Task
-from sfframe.localorg.store.record_ids import record_id
+from sfframe.localorg.store.record_ids import BLOCK, record_id
 
 Answer = tuple[str | None, bool, str | None]
 """What became of a row: its id, whether it was created, and its problem."""
@@ -58,7 +58,7 @@ def save(task: Task, cursor: duckdb.DuckDBPyConnection) -> Saved:
     """
     cut = _save(task, cursor)
     saved, failed = cursor.execute("SELECT count(*), count(problem) FROM saving_rows").fetchall()[0]
-    outcomes = f"SELECT * EXCLUDE (id, target, named, creates), {_ANSWER} FROM saving_rows"
+    outcomes = f"SELECT * EXCLUDE (id, target, named, creates), {_ANSWER} FROM {coercion.saving_rows(task.staged)}"
     return Saved(outcomes, saved, failed, cut)
 
 
@@ -123,8 +123,10 @@ def _fresh_ids(task: Task, cursor: duckdb.DuckDBPyConnection, records: range) ->
     if task.operation not in ("insert", "upsert"):
         return "NULL", {}
     if len(records) > _FEW_ROWS:
-        first = task.store.next_counter(cursor, task.prefix, len(records))
-        return f"sf_id({literal(task.prefix)}, b.record + {first - records.start})", {}
+        block, first = divmod(task.store.next_counter(cursor, task.prefix, len(records)), BLOCK)
+        if first + len(records) <= BLOCK:
+            return f"sf_id_of({literal(task.prefix)}, {block}, b.record + {first - records.start})", {}
+        return f"sf_id({literal(task.prefix)}, b.record + {block * BLOCK + first - records.start})", {}
     fresh, ids = _few_ids(task, cursor, records)
     return fresh, {"ids": ids}
 
@@ -139,11 +141,13 @@ def _few_ids(task: Task, cursor: duckdb.DuckDBPyConnection, records: range) -> t
 def _rows_table(task: Task, fresh: str) -> str:
     """SQL that makes ``saving_rows``: cells, typed values, the row that is meant, a new id, and the first problem.
 
-    ``fresh`` is the SQL of a new row's id.
+    Values that are nothing but their cells are left to coercion.saving_rows. ``fresh`` is the SQL of a new row's id.
     """
     match = matching.match(task)
     joins = _joins(task, match)
-    added = ", ".join(["b.*", *(column for join in joins for column in join.columns)])
+    clean = coercion.clean_values(task.staged)
+    own = f"b.* EXCLUDE ({', '.join(clean)})" if clean else "b.*"
+    added = ", ".join([own, *(column for join in joins for column in join.columns)])
     typed = ", ".join(["*", *(_typed(column, task.staged) for column in task.columns), *match.keys])
     creates, identity = "false", "target"
     if task.operation == "insert":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from sfframe.localorg.services import lookups
+from sfframe.localorg.services import coercion, lookups
 from sfframe.localorg.services.columns import Column
 from sfframe.localorg.services.problems import literal, problem
 from sfframe.localorg.services.task import ONE_CHUNK, Task
@@ -45,7 +45,7 @@ def _refusal(task: Task, column: Column) -> str:
     return f"""
         WITH wanted AS MATERIALIZED (
             SELECT *, {nth} AS nth FROM (
-                SELECT record, id, {task.chunk} AS chunk, {key} AS k FROM saving_rows
+                SELECT record, id, {task.chunk} AS chunk, {key} AS k FROM {coercion.saving_rows(task.staged)}
                 WHERE problem IS NULL AND v{column.position} IS NOT NULL
             )
         ), held AS (

@@ -5,13 +5,11 @@ from __future__ import annotations
 import duckdb
 
 from sfframe.localorg.catalogue.model import FieldDef
-from sfframe.localorg.services import derived
+from sfframe.localorg.services import coercion, derived
 from sfframe.localorg.services.columns import Column
 from sfframe.localorg.services.problems import literal
 from sfframe.localorg.services.task import Task
 from sfframe.localorg.store.store import quoted
-
-_NEW = "saving_rows WHERE problem IS NULL AND creates"
 
 
 def insert_rows(
@@ -20,7 +18,7 @@ def insert_rows(
     rows: int,
     *,
     into: str | None = None,
-    source: str = _NEW,
+    source: str | None = None,
     values: dict[str, object] | None = None,
 ) -> None:
     """Add the rows that are new, to the object's table or a copy of it.
@@ -42,9 +40,10 @@ def insert_rows(
             given[field.name] = f"lpad(CAST({number} AS VARCHAR), 8, '0')"
     sent = {column.field.name for column in task.columns}
     given |= derived.composed(obj, sent, lambda name: given.get(name, "NULL"), creating=True)
+    new = source or f"{coercion.saving_rows(task.staged)} WHERE problem IS NULL AND creates"
     sql = (
         f"INSERT INTO {into or task.table} ({', '.join(quoted(name) for name in given)}) "
-        f"SELECT {', '.join(given.values())} FROM {source}"
+        f"SELECT {', '.join(given.values())} FROM {new}"
     )
     cursor.execute(store.parsed(cursor, sql), values)
     store.written.add(obj.name)
@@ -61,7 +60,7 @@ def update_rows(task: Task, cursor: duckdb.DuckDBPyConnection, *, into: str | No
         return
     assignments = ", ".join(f"{quoted(name)} = {value}" for name, value in values.items())
     sql = (
-        f"UPDATE {into or task.table} AS t SET {assignments} FROM saving_rows w "
+        f"UPDATE {into or task.table} AS t SET {assignments} FROM {coercion.saving_rows(task.staged)} w "
         'WHERE t."Id" = w.id AND w.problem IS NULL AND NOT w.creates'
     )
     cursor.execute(task.store.parsed(cursor, sql))

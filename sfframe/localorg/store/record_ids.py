@@ -11,6 +11,7 @@ import re
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # in the server's sort order
 SUFFIXES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+BLOCK = 62**5  # records whose ids differ in their last five digits only
 _FIFTEEN, _THREE = "[0-9A-Za-z]{15}", "[A-Z0-5]{3}"
 _SHAPE = re.compile(f"{_FIFTEEN}({_THREE})?")
 
@@ -27,7 +28,7 @@ def _suffix_of(group: str) -> str:
 
 def record_id(prefix: str, pod: str, number: int) -> str:
     """The 18-character id of the ``number``-th record."""
-    high, low = divmod(number, 62**5)
+    high, low = divmod(number, BLOCK)
     fifteen = f"{prefix}{pod}0{_digits(high, 4)}{_digits(low, 5)}"
     return fifteen + suffix(fifteen)
 
@@ -58,13 +59,20 @@ def macros(pod: str) -> str:
     About 0.3 s per million rows each. Digits are compared as numbers, and capitals found as the bits in which a text
     differs from its lower case: cutting texts into characters took three times as long. The verdict picks from a list
     instead of a CASE, because DuckDB computes equal expressions once only outside of a CASE.
+
+    ``sf_id_of(prefix, block, n)`` is the id of the n-th record of a block of ``BLOCK``. Where prefix and block are
+    constants all that follows from them is worked out once, which makes it twice as quick as ``sf_id``.
     """
+    prefix_is_capital = [_is_capital(f"(prefix || '{pod}')", at) for at in range(5)]
+    block_is_capital = ["0", *(_digit_is_capital("block", 3 - at) for at in range(4))]
+    n_is_capital = [_digit_is_capital("n", 4 - at) for at in range(5)]
     return f"""
-        CREATE OR REPLACE MACRO sf_id(prefix, n) AS
-            prefix || '{pod}0' || {_counter_digits()}
-            || {_suffix_character([_is_capital(f"(prefix || '{pod}')", at) for at in range(5)])}
-            || {_suffix_character(["0", *(_digit_is_capital(8 - at) for at in range(4))])}
-            || {_suffix_character([_digit_is_capital(4 - at) for at in range(5)])};
+        CREATE OR REPLACE MACRO sf_id_of(prefix, block, n) AS concat(
+            prefix || '{pod}0' || {_two_digits("block", 2)} || {_two_digits("block", 0)},
+            {_two_digits("n", 3)}, {_two_digits("n", 1)}, substr('{ALPHABET}', CAST(n % 62 AS INT) + 1, 1),
+            {_suffix_character(prefix_is_capital)} || {_suffix_character(block_is_capital)},
+            {_suffix_character(n_is_capital)});
+        CREATE OR REPLACE MACRO sf_id(prefix, n) AS sf_id_of(prefix, n // {BLOCK}, n % {BLOCK});
         CREATE OR REPLACE MACRO sf_fifteen(x) AS rpad(regexp_extract(x, '^({_FIFTEEN})(?:{_THREE})?$', 1), 15, '0');
         CREATE OR REPLACE MACRO sf_capitals(x) AS
             xor(CAST(encode(sf_fifteen(x)) AS BIT), CAST(encode(lower(sf_fifteen(x))) AS BIT));
@@ -75,10 +83,10 @@ def macros(pod: str) -> str:
     """
 
 
-def _counter_digits() -> str:
+def _two_digits(number: str, power: int) -> str:
+    """SQL: the digits of 62 to the ``power`` and of the power above it."""
     pairs = "".join(first + second for first in ALPHABET for second in ALPHABET)
-    by_pair = [f"substr('{pairs}', CAST((n // {62**power}) % {62**2} AS INT) * 2 + 1, 2)" for power in (7, 5, 3, 1)]
-    return " || ".join([*by_pair, f"substr('{ALPHABET}', CAST(n % 62 AS INT) + 1, 1)"])
+    return f"substr('{pairs}', CAST(({number} // {62**power}) % {62**2} AS INT) * 2 + 1, 2)"
 
 
 def _suffix_character(bits: list[str]) -> str:
@@ -86,8 +94,8 @@ def _suffix_character(bits: list[str]) -> str:
     return f"substr('{SUFFIXES}', 1 + {index}, 1)"
 
 
-def _digit_is_capital(power: int) -> str:
-    return f"((n // {62**power}) % 62 BETWEEN 10 AND 35)"
+def _digit_is_capital(number: str, power: int) -> str:
+    return f"(({number} // {62**power}) % 62 BETWEEN 10 AND 35)"
 
 
 def _is_capital(text: str, at: int) -> str:
