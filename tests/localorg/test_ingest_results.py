@@ -12,6 +12,7 @@ from tests.localorg.ingest_org import VERSION, IngestOrg
 TOO_LONG = (
     "Exceeded max length for one record: 400004. Max length for one record should be less than or equal to 400000"
 )
+KINDS = ("successful", "failed")
 LONG_HEADER = "Exceeded max length for the header: 32001. Max length should be less than or equal to 32000"
 
 
@@ -86,6 +87,32 @@ def test_columns_come_in_alphabetical_order_before_version_50(org: IngestOrg) ->
         '"sf__Id","sf__Error",Name,Text__c\n',
         "Text__c,Name",
     )
+
+
+def test_quotes_are_doubled_in_any_cell_that_has_some(org: IngestOrg) -> None:
+    cells = ["Name,Ext__c,Amount__c,Colour__c", '"say ""x""",a,5,red', 'plain,b,"1""2",red', 'c,"""",7,green']
+    job = org.load("insert", "\n".join(cells) + "\n")
+    first, third = new_ids(org, job)
+    assert org.successes(job)[1:] == sorted(
+        [f'"{first}","true","say ""x""","a","5.0","red"', f'"{third}","true","c","""","7.0","green"']
+    )
+    failed = "Failed to deserialize field at col 2. Due to, '12' is not a valid value for the type xsd:double"
+    assert org.failures(job)[1:] == [f'"","INVALID_FIELD:{failed}:Amount__c --","plain","b","1""2","red"']
+
+
+def test_a_large_job_has_all_its_rows_in_its_files_though_in_another_order() -> None:
+    numbers = range(12_000)
+    upload = "Name,Amount__c\n" + "".join(f"row {one},{'x' if one % 1_000 == 7 else one}\n" for one in numbers)
+    with IngestOrg() as org:
+        job = org.load("insert", upload)
+        good, bad = ([line.split(",") for line in org.file(job, f"{kind}Results").splitlines()[1:]] for kind in KINDS)
+        stored = dict(org.rows('"Id", "Name"'))
+    names = [cells[2].strip('"') for cells in good]
+    expected = [f"row {one}" for one in numbers if one % 1_000 != 7]
+    assert names != expected
+    assert sorted(names) == sorted(expected)
+    assert {cells[0].strip('"'): name for cells, name in zip(good, names, strict=True)} == stored
+    assert sorted(cells[-2] for cells in bad) == sorted(f'"row {one}"' for one in numbers if one % 1_000 == 7)
 
 
 def test_the_seed_decides_the_order_of_rows_and_another_seed_gives_another() -> None:

@@ -47,7 +47,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class _Upload:
-    """An upload that has been read and staged."""
+    """An upload that has been read and staged; ``quotes`` tells whether there is one in any cell or around it."""
 
     obj: ObjectDef
     header: Header
@@ -55,6 +55,7 @@ class _Upload:
     relation: str
     rows: int
     clean: frozenset[str]
+    quotes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,8 @@ def _read(this: _Run, job: IngestJob) -> _Upload | None:
         raise UploadFault(f"InvalidBatch : {fault}") from fault
     relation = upload_csv.stage(this.cursor, this.path, delimiter, len(header.names))
     rows = upload_csv.counted(this.cursor, relation, len(header.names))
-    return _Upload(obj, header, resolved, relation, rows, _clean(this, relation, resolved))
+    clean, quotes = _clean(this, relation, resolved), upload_csv.has_quotes(this.path)
+    return _Upload(obj, header, resolved, relation, rows, clean, quotes)
 
 
 def _clean(this: _Run, relation: str, resolved: tuple[Column, ...]) -> frozenset[str]:
@@ -212,7 +214,7 @@ def _save_some(this: _Run, upload: _Upload, batches: int) -> None:
         with transaction(cursor):
             processed = failed = 0
             for saved in chunks.saves(task, cursor):
-                job_results.keep(cursor, job, upload.header, upload.columns, saved)
+                job_results.keep(cursor, job, upload.header, upload.columns, saved, quotes=upload.quotes)
                 processed, failed = processed + saved.processed, failed + saved.failed
             spent = round((time.perf_counter() - began) * 1000)
             job = replace(

