@@ -24,7 +24,7 @@ RESULT_SCHEMA = pl.Schema(
 )
 VERDICT_SCHEMA = pl.Schema({"row": pl.Int64(), **RESULT_SCHEMA})
 _DONE = {"insert": "created", "update": "updated", "delete": "deleted", "hardDelete": "deleted"}
-GLANCE = 1_000  # rows that show of most columns that they tell no rows apart
+GLANCE = 1_000  # rows that show of most columns that they do not tell rows apart
 _MATCHES = pl.Schema({"left": pl.Int64(), "right": pl.Int64(), "sf__Match": pl.String()})
 
 
@@ -59,7 +59,7 @@ def part_verdict(
     A row that has no answer is "unknown", never a success. ``sf__Match`` says how an answer found its row: "position"
     (Bulk 1.0 and collections answer in order), "id" (update, delete), "external_id" (upsert), "key" (an insert with a
     unique field), "content" (the cells alike, by the types of their fields: all of them, or those of one column of text
-    that tells all rows of the part apart), "raw" (all cells, but some of them the org could not read and gave back as
+    that tells all different rows apart), "raw" (all cells, but some of them the org could not read and gave back as
     they were). Rows of one part that are alike in every sent cell are interchangeable:
     which of them gets which id cannot be known. ``sf__Id`` of a failed update or delete is the id that was sent.
     """
@@ -154,8 +154,8 @@ def _first_look(
     sent: _Sent, answers: Answers, key: tuple[SentColumn, str] | None
 ) -> tuple[pl.DataFrame, Answers, pl.DataFrame]:
     """The answers that could be read by their types, the files that could not, and which of those answers is whose."""
-    telling = key or _telling_column(sent)
-    compared = sent.columns if telling is None else (telling[0],)
+    telling = key[0] if key else _telling_column(sent)
+    compared = sent.columns if telling is None else (telling,)
     told, unread = read_answers(answers, compared, delimiter=sent.delimiter)
     mine = sent.values(compared) if told.height else None
     if mine is None:
@@ -163,7 +163,8 @@ def _first_look(
     if telling is None:
         pairs = pair_rows(mine, told.select(mine.columns)).with_columns(sf__Match=pl.lit("content"))
     else:
-        pairs = _by_key(mine.to_series(), told[mine.columns[0]], *telling)
+        ours, theirs = mine[telling.header], told[telling.header]
+        pairs = _by_key(ours, theirs, *key) if key else _by_one(ours, theirs)
     return told.select(*ANSWER_SCHEMA), unread, pairs
 
 
@@ -262,37 +263,56 @@ def _key_column(sent: _Sent, operation: Operation, external_id_field: str | None
         if one.relationship is None and (one.field.unique or one.field.external_id):
             values = sent.values([one])
             # Two values of one hash would only mean that the content decides.
-            if values is not None and not _has_twins(values[one.header]):
+            if values is not None and not values[one.header].null_count() and not _has_twins(values[one.header]):
                 return one, "key"
     return None
 
 
-def _telling_column(sent: _Sent) -> tuple[SentColumn, str] | None:
-    """A column of text or ids that tells all rows of the part apart: to compare it is to compare all cells of a row.
-
-    It must do so whatever an org may change of a text on the way, else a row could be taken for another.
-    """
+def _telling_column(sent: _Sent) -> SentColumn | None:
+    """A column of text or ids that tells all different rows apart: to compare its cells is to compare the rows."""
     texts = [one for one in sent.columns if rule_for(one.field.type).kind in ("text", "id")]
-    values = sent.values(texts) if texts else None
+    values = sent.values(sent.columns) if texts else None
     if values is None:
         return None
     for one in sorted(texts, key=lambda one: values[one.header].estimated_size()):
-        looked_at = (values[one.header].head(GLANCE), values[one.header])
-        if not any(_has_twins(rows.to_frame().select(_loosened(one)).to_series()) for rows in looked_at):
-            return one, "content"
+        if _tells(values.head(GLANCE), one) and _tells(values, one):
+            return one
     return None
 
 
+def _tells(values: pl.DataFrame, one: SentColumn) -> bool:
+    """Whether a column has a value in each row, and the same one only in rows that are alike in all their cells.
+
+    It must be so whatever an org may change of a text on the way, else a row could be taken for another.
+    """
+    told = values.select(_loosened(one)).to_series()
+    if told.null_count():
+        return False
+    if not _has_twins(told):
+        return True
+    again = told.is_duplicated()
+    twins = values.filter(again)
+    return 2 * twins.height < values.height and twins.n_unique() == told.filter(again).n_unique()
+
+
+def _by_one(left: pl.Series, right: pl.Series) -> pl.DataFrame:
+    """Equal values that are there as many times on each side; all others are left to the whole content."""
+    pairs = pair_rows(left.to_frame("value"), right.to_frame("value"))
+    if not pairs.height == len(left) == len(right):
+        one, other = (side.to_frame("value").select(pl.len().over("value")).to_series() for side in (left, right))
+        pairs = pairs.filter(one[pairs["left"]] == other[pairs["right"]])
+    return pairs.with_columns(sf__Match=pl.lit("content"))
+
+
 def _has_twins(values: pl.Series) -> bool:
-    """Whether two rows have the same value, or none; a hash that lies may find twins where there are none."""
-    return bool(values.null_count()) or values.hash().n_unique() < len(values)
+    return values.hash().n_unique() < len(values)
 
 
 def _by_key(left: pl.Series, right: pl.Series, column: SentColumn, label: str) -> pl.DataFrame:
     """Equal canonical keys, where one occurs once on each side; all others are left to the content."""
     sides = []
     for values, name in ((left, "left"), (right, "right")):
-        key = pl.col("key") if label == "content" else comparable(pl.col("key"), column.field)
+        key = comparable(pl.col("key"), column.field)
         sides.append(pl.DataFrame({"key": values}).select(key.alias("key")).with_row_index(name))
     pairs = sides[0].join(sides[1], on="key")
     if any(pairs[name].n_unique() < pairs.height for name in ("left", "right")):

@@ -64,12 +64,13 @@ def printed(script: str, *options: str) -> list[list[str]]:
 
 @pytest.mark.slow
 def test_the_benchmark_of_writes_loads_the_same_rows_in_every_way() -> None:
-    ours = "floor,raise,reject,floor_key,insert_key,upsert,join,local,parquet"
+    ours = "floor,raise,reject,twins,floor_key,insert_key,upsert,join,local,parquet"
     lines = printed("write.py", "--rows", "3000", "--rounds", "1", "--only", ours)
     assert [line[:2] for line in lines] == [
         ["floor, join by content", "3,000"],
         ['write_sobject, insert, "raise"', "3,000"],
         ['write_sobject, insert, "reject"', "3,000"],
+        ["write_sobject, insert, 5 % twins", "3,000"],
         ["floor, join by key", "3,000"],
         ["write_sobject, insert with a key", "3,000"],
         ["write_sobject, upsert", "3,000"],

@@ -224,6 +224,21 @@ def test_a_column_that_tells_all_rows_apart_finds_them_even_when_other_cells_cam
     assert answer.surplus.height == 0
 
 
+def test_twins_share_their_answers_and_the_others_have_their_own(tmp_path):
+    data = {"Name": ["a", "b", "a", "c", "d"], "AnnualRevenue": [1.0, 2.0, 1.0, 3.0, 3.0]}
+    answer = load(tmp_path, data, lambda row: "lost" if row == 2 else "done")
+    assert answer.frame["sf__Id"].drop_nulls().sort().to_list() == [plain_id(row) for row in (0, 1, 3, 4)]
+    assert answer.frame["sf__Id"].to_list()[1::2] == [plain_id(1), plain_id(3)]
+    assert answer.frame["sf__Status"].value_counts(sort=True).rows() == [("created", 4), ("unknown", 1)]
+    assert answer.frame["sf__Status"][[1, 3, 4]].unique().to_list() == ["created"]
+
+
+def test_a_name_that_two_different_rows_share_does_not_tell_them_apart(tmp_path):
+    data = {"Name": ["a", "a", "b", "c", "d"], "AnnualRevenue": [1.0, 2.0, 3.0, 4.0, 5.0]}
+    answer = load(tmp_path, data, lambda row: "done" if row else "lost")
+    assert answer.frame["sf__Id"].to_list() == [None, *map(plain_id, range(1, 5))]
+
+
 @pytest.mark.parametrize(("one", "other"), [("a", "a "), ("a\nb", "a\r\nb")])
 def test_texts_that_an_org_could_make_alike_do_not_tell_rows_apart(tmp_path, one, other):
     def prepare(org):
