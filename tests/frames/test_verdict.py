@@ -215,7 +215,7 @@ def test_an_insert_with_a_unique_field_is_joined_by_it(tmp_path):
 
 def test_a_column_that_tells_all_rows_apart_finds_them_even_when_other_cells_came_back_changed(tmp_path):
     def prepare(org):
-        org.normalise = lambda cell, kind, scale: "3.0" if kind == "currency" else cell
+        org.normalise = lambda cell, kind, _scale: "3.0" if kind == "currency" else cell
 
     data = {"Name": ["a", "b", "c"], "AnnualRevenue": [1.0, 2.0, None]}
     answer = load(tmp_path, data, prepare=prepare)
