@@ -39,6 +39,7 @@ _FEW_CALLS: Final = 10  # REST queries of one long list that are still quicker t
 _PAGE_ROWS: Final = 2_000  # rest.md 1.3
 _PIECE_ROWS: Final = 250  # polars takes three or four batches more than it needs
 _ID: Final = Path(("Id",))
+_DELETED: Final = "IsDeleted"
 
 _OPENED: Final = (
     f"REST for the first {_PAGE_ROWS:,} rows in the order of Id; then, if polars wants more, REST below {BULK_FROM:,} "
@@ -266,7 +267,8 @@ class _Source:
         names = self.shape.names if columns is None else columns
         if predicate is None:
             first = _least(rows, self.limit)
-            return _Asking(names, self._whole(names, first), Pushed(True, exact=True), before=first)
+            asked = [] if self._are_known(names) else names
+            return _Asking(names, self._whole(asked, first), Pushed(True, exact=True), before=first)
         refusal = self._not_pushed(rows)
         if refusal:
             residual = Residual("the whole filter", refusal, narrowed=False)
@@ -285,6 +287,12 @@ class _Source:
 
     def _whole(self, names: list[str], limit: int | None) -> tuple[tuple[Plan, None], ...]:
         return () if limit == 0 else ((self._plan(names, True, limit), None),)
+
+    def _are_known(self, names: list[str]) -> bool:
+        """Whether the number of rows says all. ``pl.len()`` asks for one small column, which mostly is this one; it is
+        false in every row that a query finds, unless it is to find deleted records (rest.md 5).
+        """
+        return names == [_DELETED] and not (self.whole.include_deleted or self.grouped)
 
     def _not_pushed(self, rows: int | None) -> str:
         """Why no filter may become part of the query; empty when it may."""
@@ -376,12 +384,13 @@ class _Source:
 
 
 def _with_columns(frame: pl.DataFrame, names: list[str], counted: bool) -> pl.DataFrame:
-    """The columns that polars wants; without any only the number of rows counts."""
+    """The columns that polars wants; without any, or with one that is known, only the number of rows counts."""
     import polars as pl
 
-    if names:
+    if names and not counted:
         return frame.select(names)
-    return pl.DataFrame(height=frame["count"].item() if counted else frame.height)
+    rows = frame["count"].item() if counted else frame.height
+    return pl.DataFrame({name: pl.repeat(False, rows, eager=True) for name in names} or None, height=rows)
 
 
 def _behind(plan: Plan, last: str) -> Plan:

@@ -180,6 +180,32 @@ def test_a_count_moves_no_records(place, engine: Engine):
 
 
 @both_engines
+@pytest.mark.parametrize(
+    "count",
+    [
+        lambda scan: scan.select(pl.len()),
+        lambda scan: pl.SQLContext(accounts=scan).execute("SELECT COUNT(*) FROM accounts"),
+        lambda scan: scan.select("IsDeleted").select((~C("IsDeleted")).sum()),
+    ],
+    ids=["len", "sql", "not-deleted"],
+)
+def test_a_count_as_people_write_it_is_a_count_of_the_org(place, engine: Engine, count):
+    lazy = count(place.accounts)
+    assert sf.explain(lazy).scans[0].queries[0].soql == "SELECT COUNT() FROM Account"
+    assert lazy.collect(engine=engine).item() == ROWS
+    calls, moved = place.asked()
+    assert calls == 1
+    assert moved < 300
+
+
+def test_what_is_deleted_is_asked_of_the_org_where_it_may_be_so(place):
+    everything = sf.scan_sobject("Account", org=place.org, include_deleted=True).select("IsDeleted")
+    assert sf.explain(everything).scans[0].queries[0].soql == "SELECT IsDeleted FROM Account"
+    assert place.accounts.select("IsDeleted").head(3).collect()["IsDeleted"].to_list() == [False] * 3
+    assert place.accounts.select("IsDeleted", "Name").head(1).collect().rows() == [(False, "Account 0")]
+
+
+@both_engines
 def test_a_filter_that_no_row_can_pass_asks_nothing(place, engine: Engine):
     none = place.accounts.filter(C("NumberOfEmployees").is_in([]), C("Name") == "x").select("Id", "Name")
     found = none.collect(engine=engine)
