@@ -96,7 +96,7 @@ def test_quotes_are_doubled_in_any_cell_that_has_some(org: IngestOrg) -> None:
     assert org.successes(job)[1:] == sorted(
         [f'"{first}","true","say ""x""","a","5.0","red"', f'"{third}","true","c","""","7.0","green"']
     )
-    failed = "Failed to deserialize field at col 2. Due to, '12' is not a valid value for the type xsd:double"
+    failed = """Failed to deserialize field at col 2. Due to, '1""2' is not a valid value for the type xsd:double"""
     assert org.failures(job)[1:] == [f'"","INVALID_FIELD:{failed}:Amount__c --","plain","b","1""2","red"']
 
 
