@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sqlite3
 import subprocess
@@ -15,7 +16,7 @@ import polars as pl
 import pytest
 
 import sfframe as sf
-from sfframe.localorg import Fault, Settings
+from sfframe.localorg import Clock, Fault, Settings
 from sfframe.options import Api
 
 NAMES = pl.DataFrame({"Name": [f"n{row}" for row in range(30)]})
@@ -106,8 +107,13 @@ def test_a_row_that_is_larger_than_a_part_is_named_and_nothing_is_sent(
 # -- the day's batches -----------------------------------------------------------------------------------------------
 
 
+def two_batches_a_day() -> sf.LocalOrg:
+    """At noon, so that no day ends meanwhile."""
+    return sf.LocalOrg(settings=Settings(daily_batches=2), clock=Clock(dt.datetime(2026, 3, 4, 12)))
+
+
 def test_more_batches_than_the_day_has_are_told_and_those_before_are_kept() -> None:
-    with sf.LocalOrg(settings=Settings(daily_batches=2)) as local, sf.connect(local) as org:
+    with two_batches_a_day() as local, sf.connect(local) as org:
         with pytest.raises(sf.LimitExceeded) as told:
             inserted(org, api="bulk1", limits=THREE_PARTS)
         assert told.value.said == "ExceededQuota: ApiBatchItems Limit exceeded."
@@ -129,7 +135,7 @@ def test_a_load_goes_on_when_the_day_has_batches_again(local_org: sf.LocalOrg, o
 
 def test_batches_of_bulk2_that_the_day_does_not_have_leave_rows_unknown_with_the_orgs_words() -> None:
     """The rows of such batches are in no file of results (bulk2.md 9), so nobody knows."""
-    with sf.LocalOrg(settings=Settings(daily_batches=2)) as local, sf.connect(local) as org:
+    with two_batches_a_day() as local, sf.connect(local) as org:
         answers = inserted(org, api="bulk2", limits=THREE_PARTS)
         assert Counter(answers.select("sf__Status", "sf__Error").rows()) == {
             ("created", None): 20,

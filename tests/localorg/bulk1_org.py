@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from tests.localorg.ingest_org import DEPLOYED
 
 NAMESPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 VERSION = "62.0"
+NOON = dt.datetime(2026, 3, 4, 12, tzinfo=dt.UTC)  # far from the end of a day, for what is counted by day
 TYPES = {
     "CSV": "text/csv",
     "JSON": "application/json",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.localorg.bulk1_org import NAMESPACE, Bulk1Org, bulk1_org, error_of, members_of
+from tests.localorg.bulk1_org import NAMESPACE, NOON, Bulk1Org, bulk1_org, error_of, members_of
 
 PROLOG = '<?xml version="1.0" encoding="UTF-8"?>'
 CSV = "Name\nA\n"
@@ -318,6 +318,7 @@ def test_batches_that_cannot_be_are_refused(org: Bulk1Org) -> None:
 
 def test_each_call_counts_as_an_api_call() -> None:
     with bulk1_org(daily_api_requests=2) as org:
+        org.org.clock.set(NOON)
         org.create("insert")
         org.http.get(f"job/{org.job_id}")
         assert error_of(org.http.get(f"job/{org.job_id}")) == (400, "ExceededQuota", "TotalRequests Limit exceeded.")

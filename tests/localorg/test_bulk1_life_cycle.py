@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sfframe.localorg import Fault
-from tests.localorg.bulk1_org import Bulk1Org, bulk1_org, error_of, members_of
+from tests.localorg.bulk1_org import NOON, Bulk1Org, bulk1_org, error_of, members_of
 
 
 def states(org: Bulk1Org) -> list[str]:
@@ -112,6 +112,7 @@ def test_a_reset_forgets_jobs_and_their_files(tmp_path: Path) -> None:
 
 def test_batches_count_in_the_limits_of_the_day_even_for_a_closed_job() -> None:
     with bulk1_org(daily_batches=2) as org:
+        org.org.clock.set(NOON)
         org.create("insert")
         org.run("Name\nA\n")
         org.close_job()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sfframe.localorg.services.bulk1_jobs import Batch
-from tests.localorg.bulk1_org import NAMESPACE, Bulk1Org, bulk1_org, error_of, xml_of
+from tests.localorg.bulk1_org import NAMESPACE, NOON, Bulk1Org, bulk1_org, error_of, xml_of
 
 MOMENT = 1_767_321_845_678  # 2026-01-02T02:44:05.678Z
 
@@ -285,6 +285,7 @@ def test_an_object_without_rows_needs_no_chunks() -> None:
 
 def test_chunks_count_as_batches_of_the_day() -> None:
     with bulk1_org(daily_batches=4) as org:
+        org.org.clock.set(NOON)
         org.load("insert", "Name\nA\nB\nC\n")
         [batch] = chunked(org, "SELECT Name FROM Widget__c", "chunkSize=1")
         assert (batch.state, batch.message) == ("Failed", "ExceededQuota : ApiBatchItems Limit exceeded.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import httpx
 import polars as pl
 import pytest
 
-from sfframe.localorg import Fault, LocalOrg, Settings
+from sfframe.localorg import Clock, Fault, LocalOrg, Settings
 
 DATA = "/services/data/v66.0"
 JOBS = f"{DATA}/jobs/query"
@@ -106,7 +107,8 @@ def test_the_list_shows_queries_of_both_bulk_interfaces_and_can_be_narrowed() ->
 
 
 def test_the_query_jobs_of_a_day_can_be_used_up() -> None:
-    with LocalOrg(settings=Settings(daily_query_jobs=1)) as org, client_of(org) as client:
+    noon = Clock(dt.datetime(2026, 3, 4, 12))
+    with LocalOrg(settings=Settings(daily_query_jobs=1), clock=noon) as org, client_of(org) as client:
         answers = [client.post(JOBS, json=QUERY) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [200, 400]
         words = "Max bulk v2 query jobs (1) per 24 hrs has been reached"

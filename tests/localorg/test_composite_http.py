@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from collections.abc import Callable
@@ -216,6 +217,7 @@ def test_behind_fourteen_failed_graphs_no_graph_is_run(org: RecordOrg) -> None:
 
 
 def test_a_batch_runs_independent_requests_that_count_as_calls(org: RecordOrg) -> None:
+    org.store.clock.set(dt.datetime(2026, 3, 4, 12))  # no day shall end between the calls
     used = org.services.limits.overview()["DailyApiRequests"]["Remaining"]
     asked = [
         {"method": "POST", "url": "v60.0/sobjects/Account", "richInput": {"Name": "a"}},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from sfframe.localorg import Fault, Faults, LocalOrg, Settings
+from sfframe.localorg import Clock, Fault, Faults, LocalOrg, Settings
 from sfframe.localorg.faults import RETRIED
 from sfframe.localorg.server import make_app
 from tests.localorg.ingest_org import IngestOrg
@@ -299,7 +300,8 @@ def test_parallel_batches_lock_the_parents_they_share_and_sorted_rows_do_not() -
 
 
 def test_a_days_calls_can_be_used_up() -> None:
-    with LocalOrg(settings=Settings(daily_api_requests=1)) as org, httpx.Client(base_url=org.url) as client:
+    settings, noon = Settings(daily_api_requests=1), Clock(dt.datetime(2026, 3, 4, 12))
+    with LocalOrg(settings=settings, clock=noon) as org, httpx.Client(base_url=org.url) as client:
         client.headers["Authorization"] = f"Bearer {org.credentials.access_token}"
         answers = [client.get(LIMITS) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [200, 403]

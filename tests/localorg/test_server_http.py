@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import gzip
 import json
 import re
@@ -20,17 +21,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sfframe.localorg import LocalOrg, Settings
+from sfframe.localorg import Clock, LocalOrg, Settings
 from sfframe.localorg.routes.failures import Failures
 
 DATA = "/services/data/v60.0"
+NOON = dt.datetime(2026, 3, 4, 12, tzinfo=dt.UTC)  # far from the end of a day, for what is counted by day
 NOT_FOUND = [{"message": "The requested resource does not exist", "errorCode": "NOT_FOUND"}]
 NO_SESSION = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
 
 
 @pytest.fixture(scope="module")
 def org() -> Iterator[LocalOrg]:
-    with LocalOrg(seed=5) as org:
+    with LocalOrg(seed=5, clock=Clock(NOON)) as org:
         yield org
 
 
@@ -157,7 +159,7 @@ def test_each_call_tells_the_days_usage_even_when_it_fails(client: httpx.Client)
 
 
 def test_when_the_days_calls_are_used_up_the_org_refuses() -> None:
-    with LocalOrg(settings=Settings(daily_api_requests=1)) as small:
+    with LocalOrg(settings=Settings(daily_api_requests=1), clock=Clock(NOON)) as small:
         session = {"Authorization": f"Bearer {small.credentials.access_token}"}
         answers = [httpx.get(f"{small.url}{DATA}", headers=session) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 403]
@@ -371,23 +373,26 @@ def test_a_body_that_is_no_json_is_a_parser_error() -> None:
 
 
 def test_a_small_answer_does_not_wait_for_a_delayed_acknowledgement(client: httpx.Client) -> None:
-    client.get(DATA)
-    began = time.perf_counter()
-    for _ in range(25):
+    def seconds() -> float:
+        began = time.perf_counter()
         client.get(DATA)
-    assert time.perf_counter() - began < 25 * 0.04  # clients.md 2.12: 40 ms each where head and body go apart
+        return time.perf_counter() - began
+
+    seconds()  # the first acknowledgement of a connection is never delayed
+    # clients.md 2.12: 40 ms each where head and body go apart. A busy machine makes some slow, but not all of them.
+    assert min(seconds() for _ in range(25)) < 0.04
 
 
 def test_a_server_starts_and_stops_without_leaving_threads_or_its_port() -> None:
-    before = threading.enumerate()
+    before = {*threading.enumerate()}
     org = LocalOrg()
     port = int(org.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)):  # an idle client must not hold it up
         org.close()
     org.close()
-    assert threading.enumerate() == before
+    assert {*threading.enumerate()} <= before
     with LocalOrg(port=port) as again:
         assert again.url == f"http://127.0.0.1:{port}"
         with pytest.raises(OSError, match="in use"):
             LocalOrg(port=port)
-    assert threading.enumerate() == before
+    assert {*threading.enumerate()} <= before
