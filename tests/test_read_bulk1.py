@@ -142,15 +142,20 @@ def test_what_no_bulk_query_has_is_refused_by_name_before_anything_is_sent(org):
 
 
 def test_a_cancel_ends_the_read_and_aborts_the_job(served, org):
-    served.faults.add(Fault("latency", seconds=30.0, path="*/result/*"))
+    served.faults.add(Fault("latency", seconds=60.0, path="*/result/*"))
     cancel = threading.Event()
-    threading.Timer(0.5, cancel.set).start()
+
+    def cancelled_when_ended(event: JobEvent) -> None:
+        if event.kind == "ended":  # the files are fetched now
+            threading.Timer(0.1, cancel.set).start()
+
     began = time.monotonic()
+    options = replace(CHUNKS, cancel=cancel, progress=cancelled_when_ended)
     with pytest.raises(Cancelled):
-        sf.read_soql(QUERY, params={"least": 0}, org=org, options=replace(CHUNKS, cancel=cancel))
-    assert time.monotonic() - began < 5
+        sf.read_soql(QUERY, params={"least": 0}, org=org, options=options)
+    assert time.monotonic() - began < 30
     served.faults.clear()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while last_job(org).state != "Aborted":
         assert time.monotonic() < deadline
 
