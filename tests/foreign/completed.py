@@ -37,6 +37,7 @@ _REQUESTS: dict[str, tuple[str | None, str | None]] = {
     "bulk/write/update-job-opportunity.json": (None, '{"state": "UploadComplete"}'),
     "bulk/delete/launch-job-opportunity.json": (None, '{"object": "Opportunity", "operation": "delete"}'),
     "bulk/delete/update-job-opportunity.json": ("jobs/ingest/750ak000009BkrxAAC", '{"state": "UploadComplete"}'),
+    "bulk/info/in-progress.json": ("jobs/ingest/750ak000009Bq9OAAS", None),
     "bulk/read-launch-job-account.json": (None, '{"operation": "query", "query": "SELECT Id FROM Account"}'),
     "batch/create/contacts/err-bad-request.json": (None, '{"records": []}'),
     "batch/create/contacts/partial-but-allOrNone.json": (
@@ -67,6 +68,8 @@ _REQUESTS: dict[str, tuple[str | None, str | None]] = {
     "fixtures/update_response_204.json": (None, '{"Name": "b"}'),
     "fixtures/update_response_204_v42.json": (None, '{"Name": "b"}'),
     "fixtures/upsert_non_existing_record_response_201.json": (None, '{"Name": "a"}'),
+    "fixtures/jobs_batches_201.json": (None, "Name\nSalesforce.com\nUniversal Containers\n"),
+    "fixtures/jobs_update_close_200.json": (None, '{"state": "UploadComplete"}'),
     "fixtures/jobs_create_200.json": (None, '{"object": "Account", "operation": "insert"}'),
     # java-spring-social: the answer is that of the object, not of the record that its mapping names
     "resources/account.json": ("sobjects/Account", None),
@@ -90,6 +93,8 @@ def completed(one: Interaction) -> Interaction:
     if found is not None:
         return _with(one, *found)
     if one.method == "GET" and one.status == 200:
+        if isinstance(answer := one.answered(), dict) and "debug" in answer:
+            return _noted(one, answer)
         path = _query(one) if _PLACEHOLDER.search(one.path) else _record(one)
         if path is not None:
             return _with(one, path, one.body)
@@ -100,6 +105,14 @@ def _with(one: Interaction, path: str | None, body: str | None) -> Interaction:
     version = one.path.split("/")[3]
     whole = one.path if path is None else f"/services/data/{version}/{path}"
     return replace(one, path=whole, body=body if body is not None else one.body, completed=True)
+
+
+def _noted(one: Interaction, answer: dict[str, Any]) -> Interaction:
+    """With the query that stands in the answer, where its author put it; without this member."""
+    kept = json.dumps({name: value for name, value in answer.items() if name != "debug"})
+    if "nextRecordsUrl" in answer:
+        return one  # cut to one page by hand
+    return replace(_with(one, f"query?q={quote(answer['debug'])}", None), answer=kept)
 
 
 def _record(one: Interaction) -> str | None:
@@ -117,8 +130,8 @@ def _query(one: Interaction) -> str | None:
     """A query for the fields that the records of the answer show, and for these records where not all are shown."""
     answer = one.answered()
     records = answer.get("records") if isinstance(answer, dict) else None
-    # Members that are not the service's, and locators behind the last page, tell of answers edited by hand.
-    if not records or "debug" in answer or ("nextRecordsUrl" in answer) is answer["done"]:
+    # A locator behind the last page tells of an answer edited by hand.
+    if not records or ("nextRecordsUrl" in answer) is answer["done"]:
         return None
     kind = records[0]["attributes"]["type"]
     fields = _selected(records)
