@@ -44,11 +44,13 @@ def read_answers(
     return pl.concat(found, how="diagonal", rechunk=True), unread
 
 
-def read_values(path: Path, columns: Sequence[SentColumn], *, delimiter: Delimiter = "COMMA") -> pl.DataFrame | None:
+def read_values(
+    path: Path, columns: Sequence[SentColumn], *, delimiter: Delimiter = "COMMA", first: int | None = None
+) -> pl.DataFrame | None:
     """The canonical values of ``columns`` under their headers, and sf__Id, sf__Created, sf__Error where they are there.
 
-    None where the file lacks one of the columns, is no CSV, or has a cell that does not fit. Columns are found by name
-    without case; no other column is read.
+    ``first`` reads about so many rows only. None where the file lacks one of the columns, is no CSV, or has a cell that
+    does not fit. Columns are found by name without case; no other column is read.
     """
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
@@ -69,6 +71,7 @@ def read_values(path: Path, columns: Sequence[SentColumn], *, delimiter: Delimit
             null_values=["", NULL_MARK],
             separator=DELIMITERS[delimiter],
             truncate_ragged_lines=True,
+            n_rows=first,
         ).rename(ours)
     except (pl.exceptions.PolarsError, csv.Error):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,12 +101,12 @@ class _Sent:
     delimiter: Delimiter
     typed: pl.DataFrame | None
 
-    def values(self, columns: Sequence[SentColumn]) -> pl.DataFrame | None:
-        """Canonical values of some columns; None where one of them cannot be read."""
+    def values(self, columns: Sequence[SentColumn], *, first: int | None = None) -> pl.DataFrame | None:
+        """Canonical values of some columns, of the ``first`` rows only; None where one of them cannot be read."""
         if self.typed is not None:
-            return sent_values(self.typed, columns)
-        values = read_values(self.part.path, columns, delimiter=self.delimiter)
-        return values if values is None else self._whole(values)
+            return sent_values(self.typed[:first], columns)
+        values = read_values(self.part.path, columns, delimiter=self.delimiter, first=first)
+        return values if values is None or first is not None else self._whole(values)
 
     def texts(self, rows: pl.Series) -> pl.DataFrame:
         """The cells of some rows as they were written."""
@@ -271,19 +271,22 @@ def _key_column(sent: _Sent, operation: Operation, external_id_field: str | None
 def _telling_column(sent: _Sent) -> SentColumn | None:
     """A column of text or ids that tells all different rows apart: to compare its cells is to compare the rows."""
     texts = [one for one in sent.columns if rule_for(one.field.type).kind in ("text", "id")]
-    values = sent.values(sent.columns) if texts else None
-    if values is None:
+    glance = sent.values(sent.columns, first=GLANCE) if texts else None
+    if glance is None:
         return None
-    for one in sorted(texts, key=lambda one: values[one.header].estimated_size()):
-        if _tells(values.head(GLANCE), one) and _tells(values, one):
-            return one
+    for one in sorted(texts, key=lambda one: glance[one.header].estimated_size()):
+        if _tells(glance, one, lambda: glance):
+            values = sent.values([one])
+            if values is not None and _tells(values, one, lambda: sent.values(sent.columns)):
+                return one
     return None
 
 
-def _tells(values: pl.DataFrame, one: SentColumn) -> bool:
+def _tells(values: pl.DataFrame, one: SentColumn, whole: Callable[[], pl.DataFrame | None]) -> bool:
     """Whether a column has a value in each row, and the same one only in rows that are alike in all their cells.
 
-    It must be so whatever an org may change of a text on the way, else a row could be taken for another.
+    It must be so whatever an org may change of a text on the way, else a row could be taken for another. ``whole``
+    gives all cells, which are asked for only where values come again.
     """
     told = values.select(_loosened(one)).to_series()
     if told.null_count():
@@ -291,8 +294,8 @@ def _tells(values: pl.DataFrame, one: SentColumn) -> bool:
     if not _has_twins(told):
         return True
     again = told.is_duplicated()
-    twins = values.filter(again)
-    return 2 * twins.height < values.height and twins.n_unique() == told.filter(again).n_unique()
+    rows = whole() if 2 * again.sum() < len(told) else None
+    return rows is not None and rows.filter(again).n_unique() == told.filter(again).n_unique()
 
 
 def _by_one(left: pl.Series, right: pl.Series) -> pl.DataFrame:
