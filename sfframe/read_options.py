@@ -28,7 +28,8 @@ class ReadOptions:
 
     ``pacing`` says when the state of a bulk job is asked for and when waiting ends (None: as the connection says);
     ``progress`` is True, False, "auto" or a function that gets the job's events; ``cancel`` ends the read within half a
-    second when it is set.
+    second when it is set. ``reserve`` leaves API calls of the org's day to others: while fewer are left than that, by
+    what the org said last, a query is refused with LimitExceeded before it is sent.
 
     >>> import sfframe as sf
     >>> options = sf.ReadOptions(api="rest", decimals=True)
@@ -44,6 +45,7 @@ class ReadOptions:
     pacing: Pacing | None = None
     progress: Choice = "auto"
     cancel: threading.Event | None = None
+    reserve: int = 0
 
     def __post_init__(self) -> None:
         if self.api not in get_args(Api):
@@ -52,5 +54,7 @@ class ReadOptions:
             )
         if self.pk_chunking is not False and self.api not in ("auto", "bulk1"):
             raise UsageError("Only Bulk API 1.0 has PK chunking", remedy='Leave api out, or use api="bulk1".')
+        if self.reserve < 0:
+            raise UsageError(f"reserve is {self.reserve}", remedy="Give a number of API calls, or 0 for none.")
         if not isinstance(self.pk_chunking, bool):
             PkChunking(self.pk_chunking)  # refuses what the org would

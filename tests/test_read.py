@@ -453,6 +453,27 @@ def test_wrong_options_are_refused_before_anything_is_sent(org, options, message
     assert refused("SELECT Id FROM Account", org, **options) == (message, 0)
 
 
+@pytest.mark.parametrize("fresh", [True, False], ids=["asked for", "as the last answer said"])
+def test_calls_that_are_reserved_for_others_are_not_used(local, fresh):
+    with sf.connect(local, fresh=True) as connection:
+        connection.describe("Account")
+        if fresh:
+            connection.api_usage = None  # as before the first answer that tells it
+        few = sf.ReadOptions(reserve=10)
+        assert sf.read_soql("SELECT COUNT() FROM Account", org=connection, options=few).item() == 3
+        most = sf.ReadOptions(reserve=connection.limits()["DailyApiRequests"].max)
+        before = connection.calls
+        for read in (
+            lambda: sf.read_soql("SELECT Id FROM Account", org=connection, options=most),
+            lambda: sf.scan_sobject("Account", org=connection, options=most).collect(),
+        ):
+            with pytest.raises(sf.LimitExceeded, match=r"^FROM Account: [0-9,]+ API calls are left of the org's day"):
+                read()
+        assert connection.calls == before
+    with pytest.raises(sf.UsageError, match="reserve is -1\nGive a number of API calls, or 0"):
+        sf.ReadOptions(reserve=-1)
+
+
 def test_what_bulk_cannot_read_is_refused_by_name(org):
     with pytest.raises(sf.UsageError, match="A bulk query cannot have aggregates"):
         sf.read_soql("SELECT COUNT(Id) FROM Account", org=org, options=BULK)

@@ -31,6 +31,7 @@ def query(
     by: str = "CreatedDate",
     resume: Annotated[bool, Parameter(negative="")] = False,
     timeout: float | None = None,
+    reserve: int = 0,
     progress: bool | None = None,
 ) -> int:
     """Run a SOQL query and write its rows.
@@ -65,6 +66,8 @@ def query(
         Go on with an export that broke off: only the pages that are missing are fetched.
     timeout
         Seconds to wait for a bulk job; by default a day.
+    reserve
+        Send no query while fewer API calls than this are left of the org's day.
     progress
         Show a bar, or not; by default where standard error is a terminal.
     """
@@ -75,6 +78,7 @@ def query(
         split_multipicklists=split_multipicklists,
         pacing=None if timeout is None else Pacing(timeout=timeout),
         progress="auto" if progress is None else progress,
+        reserve=reserve,
     )
     params = _params(param or [])
     if output == "-":

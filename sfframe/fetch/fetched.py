@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sfframe.errors import LimitExceeded
 from sfframe.explanations import ReadReport
 from sfframe.fetch.bulk1_answer import Bulk1Answer, batch_query
 from sfframe.fetch.bulk2_answer import Bulk2Answer
@@ -90,6 +91,8 @@ def fetch(org: Org, plan: Plan, *, keep: KeptPages | None = None) -> Fetched:
     ``QueryError`` for a query that the org refuses comes from here where REST or Bulk API 2.0 answers; JobFailed and
     everything about rows from ``batches``.
     """
+    if plan.options.reserve:
+        _leave(org, plan.options.reserve, plan.parsed.source.name)
     began = (time.monotonic(), org.calls)
 
     def fetched(decision: Decision, batches: Batches) -> Fetched:
@@ -119,6 +122,18 @@ def fetch(org: Org, plan: Plan, *, keep: KeptPages | None = None) -> Fetched:
         keep.begin({**about(org, plan), "job": job_id})
     answer = Bulk2Answer(org, plan, job_id, decided.total_size or 0, keep)
     return fetched(replace(decided, job_id=job_id), answer.batches)
+
+
+def _leave(org: Org, reserve: int, sobject: str) -> None:
+    """Raises LimitExceeded where fewer calls than that are left of the org's day, as it said last."""
+    usage, limit = org.api_usage, None if org.api_usage else org.limits().get("DailyApiRequests")
+    left = usage.max - usage.used if usage else limit.remaining if limit else None
+    if left is not None and left < reserve:
+        raise LimitExceeded(
+            f"{left:,} API calls are left of the org's day, and {reserve:,} are reserved for others",
+            where=f"FROM {sobject}",
+            remedy="Nothing was sent. Wait until the org's 24-hour window has moved, or reserve fewer.",
+        )
 
 
 def about(org: Org, plan: Plan) -> dict[str, str]:
