@@ -233,4 +233,4 @@ def _breaks(parents: pl.Series, max_rows: int) -> tuple[list[int], pl.DataFrame]
         breaks.append(end)
         begin = end
     named = groups.filter(pl.col("value").is_not_null() & (pl.col("len") > min(HOT, max_rows)))
-    return breaks, named.select("value", "len").sort("len", descending=True)
+    return breaks, named.select("value", "len").sort("len", descending=True, maintain_order=True)
