@@ -127,5 +127,5 @@ def bulk1_org(path: Path | None = None, **settings: Any) -> Iterator[Bulk1Org]:
     with LocalOrg(path, settings=Settings(**settings)) as org:
         org.deploy(DEPLOYED)
         headers = {"X-SFDC-Session": org.credentials.access_token}
-        with httpx.Client(base_url=f"{org.url}/services/async/{VERSION}", headers=headers) as http:
+        with httpx.Client(base_url=f"{org.url}/services/async/{VERSION}", headers=headers, timeout=60) as http:
             yield Bulk1Org(org, http)

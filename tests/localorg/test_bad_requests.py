@@ -265,6 +265,8 @@ def test_an_upload_that_is_too_large_is_refused_and_leaves_the_job_open(org: Loc
     body, kind = b'{"object": "Account", "operation": "insert"}', {"Content-Type": "application/json"}
     _, created = ask(org, "POST", f"{DATA}/jobs/ingest", body, kind)
     path = f"{DATA}/jobs/ingest/{json.loads(created)['id']}"
-    with httpx.Client(base_url=org.url, headers={"Authorization": f"Bearer {org.credentials.access_token}"}) as client:
+    with httpx.Client(
+        base_url=org.url, headers={"Authorization": f"Bearer {org.credentials.access_token}"}, timeout=60
+    ) as client:
         assert client.put(f"{path}/batches", content=b"Name\n" + b"x" * 1_000_000).status_code == 413
         assert client.get(path).json()["state"] == "Open"

@@ -20,7 +20,9 @@ RESULT = '"Name"\n"a"\n"b"\n'
 
 
 def client_of(org: LocalOrg) -> httpx.Client:
-    return httpx.Client(base_url=org.url, headers={"Authorization": f"Bearer {org.credentials.access_token}"})
+    return httpx.Client(
+        base_url=org.url, headers={"Authorization": f"Bearer {org.credentials.access_token}"}, timeout=60
+    )
 
 
 def test_a_job_its_state_and_its_result_stay_in_the_file_of_the_org(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def org(shared: LocalOrg) -> Iterator[LocalOrg]:
 @pytest.fixture
 def client(org: LocalOrg) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {org.credentials.access_token}"}
-    with httpx.Client(base_url=org.url, headers=headers) as client:
+    with httpx.Client(base_url=org.url, headers=headers, timeout=60) as client:
         yield client
 
 
@@ -157,7 +157,7 @@ def test_an_answer_may_come_although_the_org_has_acted(org: LocalOrg, client: ht
 
 
 def test_an_expired_session_stays_expired() -> None:
-    with LocalOrg() as org, httpx.Client(base_url=org.url) as client:
+    with LocalOrg() as org, httpx.Client(base_url=org.url, timeout=60) as client:
         client.headers["Authorization"] = f"Bearer {org.credentials.access_token}"
         org.faults.add(Fault("expire_session", nth=2))
         assert [client.get(LIMITS).status_code for _ in range(3)] == [200, 401, 401]
@@ -301,7 +301,7 @@ def test_parallel_batches_lock_the_parents_they_share_and_sorted_rows_do_not() -
 
 def test_a_days_calls_can_be_used_up() -> None:
     settings, noon = Settings(daily_api_requests=1), Clock(dt.datetime(2026, 3, 4, 12))
-    with LocalOrg(settings=settings, clock=noon) as org, httpx.Client(base_url=org.url) as client:
+    with LocalOrg(settings=settings, clock=noon) as org, httpx.Client(base_url=org.url, timeout=60) as client:
         client.headers["Authorization"] = f"Bearer {org.credentials.access_token}"
         answers = [client.get(LIMITS) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [200, 403]

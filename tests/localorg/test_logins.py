@@ -35,7 +35,7 @@ def org() -> Iterator[LocalOrg]:
 
 @pytest.fixture
 def stranger(org: LocalOrg) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=org.url) as client:
+    with httpx.Client(base_url=org.url, timeout=60) as client:
         yield client
 
 

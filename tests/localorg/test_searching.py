@@ -28,7 +28,7 @@ def org() -> Iterator[LocalOrg]:
 @pytest.fixture
 def client(org: LocalOrg) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {org.credentials.access_token}"}
-    with httpx.Client(base_url=org.url + DATA, headers=headers) as client:
+    with httpx.Client(base_url=org.url + DATA, headers=headers, timeout=60) as client:
         yield client
 
 

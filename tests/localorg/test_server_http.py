@@ -39,13 +39,13 @@ def org() -> Iterator[LocalOrg]:
 @pytest.fixture
 def client(org: LocalOrg) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {org.credentials.access_token}"}
-    with httpx.Client(base_url=org.url, headers=headers) as client:
+    with httpx.Client(base_url=org.url, headers=headers, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 def stranger(org: LocalOrg) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=org.url) as client:
+    with httpx.Client(base_url=org.url, timeout=60) as client:
         yield client
 
 

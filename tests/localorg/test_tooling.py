@@ -24,7 +24,7 @@ def org() -> Iterator[LocalOrg]:
 @pytest.fixture
 def client(org: LocalOrg) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {org.credentials.access_token}"}
-    with httpx.Client(base_url=org.url + DATA, headers=headers) as client:
+    with httpx.Client(base_url=org.url + DATA, headers=headers, timeout=60) as client:
         yield client
 
 
@@ -135,7 +135,7 @@ def test_definitions_follow_deploys_and_survive_a_reset() -> None:
     described: dict[str, Any] = {"name": "My_Thing__c", "fields": [{"name": "ns__A_b__c", "type": "string"}]}
     with LocalOrg() as org:
         session = {"Authorization": f"Bearer {org.credentials.access_token}"}
-        with httpx.Client(base_url=org.url + DATA, headers=session) as client:
+        with httpx.Client(base_url=org.url + DATA, headers=session, timeout=60) as client:
             assert records(client, soql) == []
             org.deploy(described)
             before = records(client, soql)
