@@ -460,7 +460,7 @@ def test_calls_that_are_reserved_for_others_are_not_used(local, fresh):
         if fresh:
             connection.api_usage = None  # as before the first answer that tells it
         few = sf.ReadOptions(reserve=10)
-        assert sf.read_soql("SELECT COUNT() FROM Account", org=connection, options=few).item() == 3
+        assert sf.read_soql("SELECT COUNT() FROM Organization", org=connection, options=few).item() == 1
         most = sf.ReadOptions(reserve=connection.limits()["DailyApiRequests"].max)
         before = connection.calls
         for read in (
