@@ -194,6 +194,17 @@ def test_record_types_come_with_a_deploy_and_new_rows_get_the_default(tmp_path: 
             org.insert("Account", pl.DataFrame({"Name": ["d"], "RecordTypeId": ["012000000000009AAA"]}))
 
 
+@pytest.mark.parametrize("name", ["Case", "Crate__c"])
+def test_an_object_with_record_types_has_the_field_for_them(name: str) -> None:
+    with LocalOrg() as org:
+        org.deploy({"name": name, "recordTypeInfos": [{"name": "Big", "defaultRecordTypeMapping": True}]})
+        [row] = org.insert(name, pl.DataFrame({"RecordTypeId": [None]}, schema={"RecordTypeId": pl.String}))
+        [kind] = org.table("RecordType")["Id"]
+        assert org.table(name).select("Id", "RecordTypeId").rows() == [(row, kind)]
+        field = json.loads(org._services.describes.full(name, "/services/data/v60.0", org.url).text)["fields"]
+        assert [one["relationshipName"] for one in field if one["name"] == "RecordTypeId"] == ["RecordType"]
+
+
 def test_what_was_deleted_together_comes_back_together() -> None:
     with LocalOrg() as org:
         org.deploy(DETAIL)

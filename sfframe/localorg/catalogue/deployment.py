@@ -15,6 +15,15 @@ Described = dict[str, Any]
 """An object or a field as a describe gives it; keys may be left out."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:_{1,2}[A-Za-z0-9]+)*")
+# What an object with record types has, be it described or not.
+_RECORD_TYPE = {
+    "name": "RecordTypeId",
+    "label": "Record Type ID",
+    "type": "reference",
+    "referenceTo": ["RecordType"],
+    "relationshipName": "RecordType",
+    "permissionable": False,
+}
 _AUDIT = frozenset(
     {
         "isdeleted",
@@ -91,6 +100,8 @@ def read_fields(described: Described, known: Callable[[str], bool]) -> list[Fiel
         if field.name.casefold() in fields:
             raise refusal(f"{name}.{field.name}", "the field is described twice.", "Remove one of the two.")
         fields[field.name.casefold()] = field
+    if "recordtypeid" not in fields and _has_record_types(described):
+        fields["recordtypeid"] = _field(name, _RECORD_TYPE, known)
     for parts in [_location_parts(field) for field in fields.values() if field.type == "location"]:
         for part in parts:
             fields.setdefault(part.name.casefold(), part)
@@ -168,6 +179,11 @@ def new_object(described: Described, prefix: str, fields: tuple[FieldDef, ...]) 
 def is_custom(name: str) -> bool:
     """Whether the name of an object or field ends as custom ones do: __c, __mdt, __e, __s."""
     return bool(re.search(r"__[a-z]{1,5}$", name))
+
+
+def _has_record_types(described: Described) -> bool:
+    """Whether the description brings record types besides Master, which every object has."""
+    return any(isinstance(one, dict) and not one.get("master") for one in described.get("recordTypeInfos") or [])
 
 
 def _label(name: str) -> str:
