@@ -174,12 +174,13 @@ class Transport:
 
 
 def _whole(got: Streamed, most: int | None = None) -> Reply:
-    body = bytearray()
+    pieces, size = list[bytes](), 0
     for piece in got.chunks():
-        body += piece
-        if most is not None and len(body) >= most:
+        pieces.append(piece)
+        size += len(piece)
+        if most is not None and size >= most:
             break
-    return Reply(got.status, got.headers, bytes(body))
+    return Reply(got.status, got.headers, b"".join(pieces))
 
 
 def _is_transient(answer: Streamed | Reply) -> bool:

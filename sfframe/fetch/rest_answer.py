@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sfframe.fetch.plan import Plan
     from sfframe.protocol.query import QueryPage
 
-_GLUED_BYTES: Final = 8 << 20  # of REST pages that are parsed together
+_GROUP_BYTES: Final = 8 << 20  # of REST pages that are typed together
 _BEGUN_ANEW: Final = 3  # times that a REST query is run when its locator is lost
 
 
@@ -74,14 +74,14 @@ class RestAnswer:
         options = self.plan.options
         reader = PageReader(self.plan.shape, options.decimals, options.split_multipicklists, self._further)
 
-        def typed(body: bytes, _stop: Event) -> pl.DataFrame | DecodeError:
+        def typed(bodies: list[bytes], _stop: Event) -> pl.DataFrame | DecodeError:
             try:
-                return reader.read(body)
+                return reader.read(*bodies)
             except DecodeError as problem:
                 return problem
 
         rows = 0
-        work = (partial(typed, body) for body in _glued(pages))
+        work = (partial(typed, bodies) for bodies in _grouped(pages))
         for found in run_ahead(work, ahead=2, cancel=options.cancel):
             if isinstance(found, DecodeError):  # raised in its turn, when the number of the row is known
                 raise found.behind(rows)
@@ -103,13 +103,13 @@ def pages_of(org: Org, plan: Plan) -> Iterator[QueryPage]:
     )
 
 
-def _glued(pages: Iterable[QueryPage]) -> Iterator[bytes]:
-    """Several pages as one array: a page of 2,000 rows takes longer to set up than to parse."""
+def _grouped(pages: Iterable[QueryPage]) -> Iterator[list[bytes]]:
+    """Several pages at a time: to type the columns of 2,000 rows takes longer to set up than to do."""
     bodies: list[bytes] = []
     for page in pages:
         bodies.append(page.body)
-        if sum(map(len, bodies)) >= _GLUED_BYTES:
-            yield b"[" + b",".join(bodies) + b"]"
-            bodies.clear()
+        if sum(map(len, bodies)) >= _GROUP_BYTES:
+            yield bodies
+            bodies = []
     if bodies:
-        yield b"[" + b",".join(bodies) + b"]" if len(bodies) > 1 else bodies[0]
+        yield bodies

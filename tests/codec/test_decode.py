@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfframe.codec import decode_json
 from sfframe.codec.decode_csv import PageReader, _blocks
 from sfframe.codec.decode_json import read_rest
 from sfframe.codec.layout import Shape, ShapeColumn
@@ -235,6 +236,61 @@ def test_a_key_that_the_org_does_not_send_is_noticed():
 def test_an_object_where_a_text_should_be_is_named():
     with pytest.raises(DecodeError, match="row 0 or after it: the page cannot be read"):
         read_rest([body({"Name": {"x": 1}})], Shape((column("Name"),)))
+
+
+def test_true_is_no_number():
+    shape = Shape((column("Amount", "double"),))
+    with pytest.raises(DecodeError, match="column Amount, row 1: 'true' is no double"):
+        read_rest([body({"Amount": None}, {"Amount": True}, {"Amount": False})], shape)
+    assert read_rest([body({"Amount": 0}, {"Amount": 1})], shape).rows() == [(0.0,), (1.0,)]
+
+
+def test_whole_numbers_that_no_float_has_are_exact():
+    rows = [{"Count__c": 2**53 + one} for one in (-1, 0, 1, 2)]
+    assert read_rest([body(*rows)], Shape((column("Count__c", "long"),))).rows() == [
+        (2**53 + n,) for n in (-1, 0, 1, 2)
+    ]
+
+
+NUMBERS = st.one_of(
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(-3, 3),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-9, 9).map(float),
+    st.sampled_from(["5", "5.0", "1e3", "x", ""]),
+)
+BOOLEANS = st.one_of(st.none(), st.booleans(), st.sampled_from(["true", "TRUE", "0", "maybe"]))
+MIXED = Shape((column("Name"), column("Amount", "double"), column("Count__c", "int"), column("Active__c", "boolean")))
+PAGES = st.lists(
+    st.lists(
+        st.fixed_dictionaries({"Name": st.text(), "Amount": NUMBERS, "Count__c": NUMBERS, "Active__c": BOOLEANS}),
+        max_size=4,
+    ).map(lambda records: body(*records)),
+    min_size=1,
+    max_size=3,
+)
+
+
+def told(read):
+    """The frame, or what the error says."""
+    try:
+        return read().rows()
+    except DecodeError as problem:
+        return str(problem), problem.row, problem.text
+
+
+@given(PAGES)
+def test_what_polars_parses_to_its_type_is_what_the_rules_of_the_types_make_of_its_text(bodies):
+    reader = decode_json.PageReader(MIXED)
+    assert told(lambda: reader.read(*bodies)) == told(lambda: reader._read(bodies, {}, 0))
+
+
+@given(PAGES)
+def test_pages_that_are_read_together_have_the_rows_of_each(bodies):
+    reader = decode_json.PageReader(MIXED)
+    each, together = told(lambda: read_rest(bodies, MIXED)), told(lambda: reader.read(*bodies))
+    assert together == each if isinstance(each, list) else isinstance(together, tuple)
 
 
 CELLS = {
