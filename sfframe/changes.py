@@ -228,7 +228,10 @@ class _Reading:
             )
         self.now = self.covered = now
         if self.since is not None and self.since > now:
-            raise UsageError(f"since lies ahead of the org's clock, which says {_text(now)}")
+            raise UsageError(
+                f"since lies ahead of the org's clock, which says {_text(now)}",
+                remedy="Give a moment in the past; leave since out to read everything.",
+            )
 
     def _check(self, found: Watermark) -> None:
         for what, theirs, ours in (

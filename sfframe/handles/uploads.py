@@ -28,7 +28,11 @@ def load_job(info: bulk2_job.JobInfo | bulk1.JobInfo) -> LoadJob:
     """What the org says of a job, as the load that it is. Bulk 1.0 knows commas and LF alone (bulk1.md 5)."""
     operation = next((one for one in facts.OPERATIONS if one == info.operation), None)
     if operation is None:
-        raise UsageError(f"A job that does {info.operation} takes no rows", where=f"job {info.id}")
+        raise UsageError(
+            f"A job that does {info.operation} takes no rows",
+            where=f"job {info.id}",
+            remedy=f"Make a job that does one of {', '.join(facts.OPERATIONS)}.",
+        )
     said = getattr(info, "column_delimiter", "")
     return LoadJob(
         info.object,
