@@ -10,12 +10,13 @@ from sfframe.localorg.services.problems import literal, problem
 _ADDRESS = r"[^@\s]+@[^@\s]+[.][^@\s.]+"
 
 
-def value_checks(column: Column, row: str) -> list[str]:
-    """The WHEN ... THEN of one column over ``row``'s cells and typed values."""
+def value_checks(column: Column, row: str, longest: int | None = None) -> list[str]:
+    """The WHEN ... THEN of one column over ``row``'s cells and typed values; ``longest`` is as Staged has it."""
     field, cell, typed = column.field, f"{row}.{column.cell}", f"{row}.v{column.position}"
     if column.key or field.type == "reference":
         return []
-    checks = (_length, _picklist, _email, _range)
+    short = longest is not None and longest <= field.length
+    checks = (_picklist, _email, _range) if short else (_length, _picklist, _email, _range)
     return [check for one in checks if (check := one(field, cell, typed))]
 
 

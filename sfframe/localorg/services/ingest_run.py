@@ -55,6 +55,7 @@ class _Upload:
     relation: str
     rows: int
     clean: frozenset[str]
+    longest: dict[str, int]
     quotes: bool
 
 
@@ -140,8 +141,9 @@ def _read(this: _Run, job: IngestJob) -> _Upload | None:
         raise UploadFault(f"InvalidBatch : {fault}") from fault
     relation = upload_csv.stage(this.cursor, this.path, delimiter, len(header.names))
     rows = upload_csv.counted(this.cursor, relation, len(header.names))
-    clean, quotes = _clean(this, relation, resolved), upload_csv.has_quotes(this.path)
-    return _Upload(obj, header, resolved, relation, rows, clean, quotes)
+    clean = _clean(this, relation, resolved)
+    longest = upload_csv.longest(this.cursor, relation, [column.cell for column in resolved])
+    return _Upload(obj, header, resolved, relation, rows, clean, longest, upload_csv.has_quotes(this.path))
 
 
 def _clean(this: _Run, relation: str, resolved: tuple[Column, ...]) -> frozenset[str]:
@@ -207,7 +209,7 @@ def _save_some(this: _Run, upload: _Upload, batches: int) -> None:
             last = min(end, job.processed + trouble.chunks_per_try * chunks.CHUNK_ROWS)
         rows = f"(SELECT * FROM {upload.relation} WHERE record > {job.processed} AND record <= {last})"
         key = upload.obj.field(job.external_id_field) if job.external_id_field else None
-        staged = Staged(rows, upload.columns, _NULL_MARK, clean=upload.clean)
+        staged = Staged(rows, upload.columns, _NULL_MARK, clean=upload.clean, longest=upload.longest)
         task = Task(
             store, upload.obj, job.operation, staged, store.now(), key, _locks(this, job), chunks.number(batch_rows)
         )

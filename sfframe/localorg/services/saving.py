@@ -196,5 +196,5 @@ def _whens(task: Task, joins: list[lookups.Joined]) -> list[str]:
         whens += (when for parent in parents for when in parent.whens)
         whens.append(permissions.required(task))
         unsure = [one for one in task.columns if one.cell not in staged.sound]
-        whens += (when for one in unsure for when in checks.value_checks(one, "b"))
+        whens += (when for one in unsure for when in checks.value_checks(one, "b", staged.longest.get(one.cell)))
     return [when for when in whens if when]

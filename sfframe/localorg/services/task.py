@@ -35,6 +35,7 @@ class Staged:
     clean: frozenset[str] = frozenset()  # texts of which none has anything to trim or is the null mark
     filled: frozenset[str] = frozenset()  # cells of which none is null or the null mark
     sound: frozenset[str] = frozenset()  # cells that can be read and are in no conflict with the field's definition
+    longest: dict[str, int] = field(default_factory=dict)  # no text of the cell has more bytes, where that is known
     distinct: frozenset[str] = frozenset()  # ids and texts of which no two are alike, with case or without
 
     @property

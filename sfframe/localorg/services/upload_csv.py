@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +156,7 @@ def counted(cursor: duckdb.DuckDBPyConnection, relation: str, width: int) -> int
     """How many records are staged. Raises UploadFault where one of them, or a cell of it, is too long."""
     cells = [f"c{at}" for at in range(width)]
     rows = cursor.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
-    if _longest(cursor, relation, cells) > _LONGEST_CELL:
+    if _longest_record(cursor, relation, cells) > _LONGEST_CELL:
         lengths = [f"coalesce(length({cell}), 0)" for cell in cells]
         query = f"SELECT max(greatest({', '.join(lengths)})), max({' + '.join(lengths)}) FROM {relation}"
         cell, record = cursor.execute(query).fetchall()[0]
@@ -170,12 +170,19 @@ def counted(cursor: duckdb.DuckDBPyConnection, relation: str, width: int) -> int
     return int(rows)
 
 
-def _longest(cursor: duckdb.DuckDBPyConnection, relation: str, cells: list[str]) -> int:
-    """No record has more bytes than this: what DuckDB knows of a table's columns, or else their bytes, counted."""
+def longest(cursor: duckdb.DuckDBPyConnection, relation: str, cells: Sequence[str]) -> dict[str, int]:
+    """By cell: no text of it has more bytes than this, as DuckDB knows of a table's columns; or nothing."""
     known = ", ".join(f"stats({cell}).max_string_length" for cell in cells)
     for lengths in cursor.execute(f"SELECT {known} FROM {relation} LIMIT 1").fetchall():
-        if None not in lengths:
-            return sum(map(int, lengths))
+        return {cell: int(length) for cell, length in zip(cells, lengths, strict=True) if length is not None}
+    return {}
+
+
+def _longest_record(cursor: duckdb.DuckDBPyConnection, relation: str, cells: list[str]) -> int:
+    """No record has more bytes than this."""
+    known = longest(cursor, relation, cells)
+    if len(known) == len(cells):
+        return sum(known.values())
     sizes = " + ".join(f"coalesce(strlen({cell}), 0)" for cell in cells)
     return int(cursor.execute(f"SELECT coalesce(max({sizes}), 0) FROM {relation}").fetchall()[0][0])
 
