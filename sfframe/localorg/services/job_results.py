@@ -19,7 +19,7 @@ from sfframe.localorg.store.store import Store, quoted
 
 _CHUNK = 1 << 20
 _RUN_ROWS = 5_000
-_MOST_RUNS = 200
+_MOST_RUNS = 25  # each is a query of its own, whose planning takes as long as some 2,000 rows
 _UPLOAD_ORDER_SINCE = 50.0  # before, columns came in alphabetical order (bulk2.md 2.9)
 
 
@@ -71,12 +71,12 @@ def keep(
     """Store the results of one save; ``quotes`` tells whether there may be one in any cell."""
     ordered = [columns[at] for at in _order(job, header)]
     cells = [_echo(one) for one in ordered]
-    echo = _quoted_cells(cells, job)
+    echo = f"concat({_in_quotes(cells, job)})"
     if quotes:
         # To double quotes where there are none takes as long as all the rest; only texts and bad cells can have some.
         texts = [one.cell for one in ordered if one.key or coercion.is_text(one.field)]
         has_quotes = "problem IS NOT NULL" + (f" OR contains(concat({', '.join(texts)}), '\"')" if texts else "")
-        doubled = _quoted_cells([_quotes_doubled(cell) for cell in cells], job)
+        doubled = f"concat({_in_quotes([_quotes_doubled(cell) for cell in cells], job)})"
         echo = f"CASE WHEN {has_quotes} THEN {doubled} ELSE {echo} END"
     cursor.execute(
         f"INSERT INTO {table(job.id)} "
@@ -84,10 +84,10 @@ def keep(
     )
 
 
-def _quoted_cells(cells: Sequence[str], job: IngestJob) -> str:
-    """SQL: a line of cells. Every one is quoted, as clients that split at any delimiter need it (bulk2.md 2.12)."""
+def _in_quotes(cells: Sequence[str], job: IngestJob) -> str:
+    """SQL: the pieces of a line with all its cells quoted, for clients that split at any delimiter (bulk2.md 2.12)."""
     between = literal(f'"{upload_csv.DELIMITERS[job.delimiter]}"')
-    return f"concat('\"', {f', {between}, '.join(cells)}, '\"')"
+    return f"'\"', {f', {between}, '.join(cells)}, '\"'"
 
 
 def _echo(column: Column) -> str:
@@ -123,7 +123,7 @@ def processed_file(store: Store, job: IngestJob, *, failed: bool) -> ResultFile:
     if not job.ended:
         return ResultFile(first.encode(), iter(()))
     second = _quotes_doubled("error") if failed else "created"
-    line = f"concat({_quoted_cells(['id', second], job)}, {literal(mark)}, echo)"
+    line = f"concat({_in_quotes(['id', second], job)}, {literal(mark)}, echo)"
     condition = "error IS NOT NULL" if failed else "error IS NULL"
     with tempfile.NamedTemporaryFile(dir=store.scratch, suffix=".csv", delete=False) as file:
         path = Path(file.name)
