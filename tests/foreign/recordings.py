@@ -29,6 +29,7 @@ from sfframe.localorg.services.services import Services
 from sfframe.localorg.store.record_ids import id18
 from sfframe.localorg.store.settings import Settings
 from sfframe.localorg.store.store import Store, quoted
+from tests.foreign import recorded_bulk1
 from tests.foreign.recorded_jobs import RecordedJobs
 from tests.localorg.app_client import AppClient
 
@@ -36,7 +37,7 @@ _ONE_CASSETTE = {"amp-labs", "salesforcepy"}  # files of which the sources are t
 VERSIONS = {"restforce-db": "v34.0"}  # of recordings that hide their own: by their year
 _HIDDEN = "v48.0"  # and of the others
 _OLDEST = 31  # what is asked of a version that is retired by now is asked of this one (rest.md 14)
-_VERSION = re.compile(r"/data/+(?:v([\d.x]+)|<api_version>)")
+_VERSION = re.compile(r"/(data|async)/+(?:v?([\d.x]+)|<api_version>)(?=/|$|\?|\")")
 _ID = re.compile(r"\b[a-zA-Z0-9]{18}\b|\b[a-zA-Z0-9]{15}\b")
 _IDENTITY = re.compile(r"^/id/(\w{18})/(\w{18})$")
 _LOCATOR = re.compile(r"/query/(\w+)-\d+$")
@@ -111,10 +112,11 @@ def _in_version(text: str | None, file: str) -> str | None:
     """The text with versions that the org serves."""
 
     def served(found: re.Match[str]) -> str:
-        number = found[1]
-        if number is None or "x" in number:
-            return f"/data/{VERSIONS.get(file, _HIDDEN)}"
-        return f"/data/v{number}" if float(number) >= _OLDEST else f"/data/v{_OLDEST}.0"
+        interface, number = found[1], found[2]
+        version = VERSIONS.get(file, _HIDDEN)
+        if number is not None and "x" not in number:
+            version = f"v{number}" if float(number) >= _OLDEST else f"v{_OLDEST}.0"
+        return f"/data/{version}" if interface == "data" else f"/async/{version[1:]}"
 
     return None if text is None else _VERSION.sub(served, text)
 
@@ -137,7 +139,9 @@ class Stage:
             one
             for interaction in cassette
             for one in _made_ids(interaction.answered(), interaction.method == "POST" or interaction.status == 201)
-        }
+        } | {one for interaction in cassette for one in recorded_bulk1.made_ids(interaction.answer)}
+        in_bulk = [one for one in cassette if recorded_bulk1.PATH in one.path]
+        self._found_in_bulk = [row for one in in_bulk for row in self._shown(one.answered())]
         self._known: dict[str, dict[str, Any]] = defaultdict(dict)
         for interaction in cassette:
             fulfilled = _fulfilled(interaction.path)
@@ -152,6 +156,8 @@ class Stage:
     def prepare(self, interaction: Interaction) -> None:
         """Put in the rows that the answer shows or the request names."""
         rows = [*self._shown(interaction.answered())]
+        if recorded_bulk1.is_query(interaction):
+            rows += self._found_in_bulk
         for named in _URL.finditer(f"{interaction.path} {interaction.body}"):
             gone = "entity is deleted" in interaction.answer
             rows.append((named[1], {"Id": named[2], "Name": "Named by a request", "IsDeleted": gone}))
@@ -294,7 +300,7 @@ class Stage:
 
     def _send(self, interaction: Interaction) -> httpx.Response:
         path, _, query = interaction.path.partition("?")
-        path = self._own_ids(path)
+        path = f"/{self._own_ids(path).lstrip('/')}"  # two slashes would begin a host
         if query:
             path += "?" + quote(self._own_ids(unquote(query.replace("+", " "))), safe="=&'(),!<>:@/*")
         kept = {"content-type", "sforce-query-options", "x-prettyprint", "if-modified-since"}
@@ -302,10 +308,17 @@ class Stage:
         if interaction.status == 401:
             headers["Authorization"] = "Bearer 00D000000000001!expired"
         body = None if interaction.body is None else self._own_ids(interaction.body).encode()
-        if body is not None and "content-type" not in {name.lower() for name in headers}:
+        if interaction.body is not None and "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = "text/csv" if interaction.method == "PUT" else "application/json"
+            if recorded_bulk1.PATH in path:
+                headers["Content-Type"] = recorded_bulk1.content_type(interaction.body)
+        if recorded_bulk1.PATH in path and interaction.method == "GET":
+            recorded_bulk1.await_batches(self.services, path)
         answer = self.client.request(interaction.method, path, headers=headers, content=body)
         self._learn(interaction.answered(), _json(answer.text))
+        if recorded_bulk1.PATH in path:
+            given, own = (recorded_bulk1.ids_of(text) for text in (interaction.answer, answer.text))
+            self._ids |= {id18(one) or one: other for one, other in zip(given, own, strict=False) if one and other}
         return answer
 
     def _own_ids(self, text: str) -> str:
@@ -353,6 +366,8 @@ def _counts(interaction: Interaction) -> Iterator[tuple[str, int]]:
 def _stored(field_type: str, value: Any) -> Any:
     if field_type == "datetime" and isinstance(value, str):
         return dt.datetime.fromisoformat(value).replace(tzinfo=None)
+    if field_type == "datetime" and isinstance(value, int):  # so Bulk API 1.0 writes it in JSON
+        return dt.datetime.fromtimestamp(value / 1000, dt.UTC).replace(tzinfo=None)
     return b"content" if field_type == "base64" and value is not None else value
 
 
