@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sfframe import orgs, soql
 from sfframe.errors import IncompleteAnswer, UsageError
-from sfframe.fetch import fetch, planned
+from sfframe.fetch import fetch, planned, spread
 from sfframe.jobs.lanes import run_lanes
 from sfframe.jobs.wire import download
 from sfframe.protocol.records import blob
@@ -69,6 +69,7 @@ def read_blobs(
     import polars as pl
 
     from sfframe.frames.shape import is_grouped
+    from sfframe.frames.statements import united
 
     connection = orgs.connect(org)
     plan = planned(connection, query, params, include_deleted=include_deleted, options=options)
@@ -84,7 +85,10 @@ def read_blobs(
     needed = ["Id", body.name, body.size, *([body.ending] if body.ending else [])]
     more = tuple(soql.Selected(soql.Path((name,))) for name in needed if name not in wanted)
     whole = plan.with_query(replace(plan.parsed, select=(*plan.parsed.select, *more)), connection)
-    found = _named(fetch(connection, whole).frame(), body, Path(folder))
+    rows = united(
+        [fetch(connection, one).frame() for one in spread(connection, whole)], whole.parsed, whole.shape.names
+    )
+    found = _named(rows, body, Path(folder))
     Path(folder).mkdir(parents=True, exist_ok=True)
     work = [
         _fetching(connection, partial(blob, sobject.name, field=body.field), record, Path(path), size)

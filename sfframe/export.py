@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from sfframe import orgs, soql
 from sfframe.errors import IncompleteAnswer, NotFound, SfframeError, UsageError
-from sfframe.fetch import Fetched, Plan, about, fetch, parts_of, planned, refused_by_bulk
+from sfframe.fetch import Fetched, Plan, about, fetch, parts_of, planned, spread
 from sfframe.jobs.kept_pages import KeptPages, KeptParts
 from sfframe.jobs.lanes import run_lanes
 from sfframe.progress import shown
-from sfframe.protocol.query import QUERY_BYTES, fits_in_uri, query_bytes
+from sfframe.protocol.query import fits_in_uri
 from sfframe.read_options import ReadOptions
-from sfframe.soql.parser import MAX_LENGTH
 
 if TYPE_CHECKING:
     import polars as pl
@@ -133,30 +132,15 @@ def partition_soql(
 
 def _parts(org: Org, plan: Plan, partitions: int, by: str) -> list[Plan]:
     """The queries of an export: those asked for, or where one is too long for the org as many as its list needs."""
-    from sfframe.frames.statements import Room, by_values
-
-    from_object = f"FROM {plan.parsed.source.name}"
     if partitions != 1:
         if not fits_in_uri(plan.query):  # its range is asked for by REST
             raise UsageError(
                 f"The query of {len(plan.query):,} characters is too long to be cut by {by}",
-                where=from_object,
+                where=f"FROM {plan.parsed.source.name}",
                 remedy="Leave partitions out: a list that no query holds is cut itself.",
             )
         return parts_of(org, plan, partitions, by=by)
-    by_rest = plan.options.api == "rest" or refused_by_bulk(plan.parsed, plan.shape)
-    room = Room(query_bytes, QUERY_BYTES) if by_rest else Room(len, MAX_LENGTH)
-    if room.measure(plan.query) <= room.most:
-        return [plan]
-    queries = by_values(plan.parsed, room)
-    if not all(map(room.has, queries)):
-        raise UsageError(
-            f"The query has {room.measure(plan.query):,} {'bytes' if by_rest else 'characters'}, and the org takes "
-            f"{room.most:,}",
-            where=from_object,
-            remedy="Name fewer fields, or read it with read_soql, which joins the parts of its rows in memory.",
-        )
-    return [plan.with_query(one, org) for one in queries]
+    return spread(org, plan)
 
 
 def _belongs(kept: KeptParts, plan: Plan, org: Org, target: Path) -> bool:

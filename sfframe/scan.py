@@ -17,7 +17,18 @@ from sfframe.explanations import (
     ReadReport,
     ScanExplanation,
 )
-from sfframe.fetch import BULK_FROM, CARRIER_NAMES, Fetched, Plan, fetch, foretold, planned, refused_by_bulk, understood
+from sfframe.fetch import (
+    BULK_FROM,
+    CARRIER_NAMES,
+    Fetched,
+    Plan,
+    fetch,
+    foretold,
+    planned,
+    refuse_too_long,
+    refused_by_bulk,
+    understood,
+)
 from sfframe.protocol.query import fits_in_uri
 from sfframe.protocol.query_plan import plans as query_plans
 from sfframe.read_options import ReadOptions
@@ -66,6 +77,7 @@ def scan_soql(
     uses are selected; its filters become part of the WHERE as far as SOQL means the same, and are applied again where
     it does not (SOQL compares text without case), so the rows are always those of polars. ``explain`` shows what is
     sent. A query with LIMIT, OFFSET or aggregates is sent with its own WHERE only: a filter would change what it finds.
+    A list that makes the query too long for the org is refused: filter the scan by it, which is spread over several.
 
     ``limit`` is how many rows the scan hands on at most, counted after the filters that polars hands to it; which ones
     is the org's choice. ``head(n)`` right after the scan does the same, but polars hands no ``head`` past a filter.
@@ -81,6 +93,11 @@ def scan_soql(
     """
     connection = orgs.connect(org)
     plan = planned(connection, query, params, include_deleted=include_deleted, options=options)
+    refuse_too_long(
+        plan,
+        "Leave its list out, and filter the scan by it: filter(pl.col(...).is_in(...)) is spread over several queries, "
+        "as a list of read_soql and export_soql is.",
+    )
     return _Source(connection, plan, limit).lazy()
 
 

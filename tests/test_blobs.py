@@ -49,6 +49,15 @@ def test_bodies_become_files_called_after_their_records(org, attachments, tmp_pa
     assert found["bytes"].sum() == sum(map(len, BODIES.values()))
 
 
+def test_a_long_list_is_spread_and_each_file_comes_once(org, attachments, tmp_path):
+    names = ["minutes.TXT", *(f"no such file {number:09}" for number in range(6_000)), "Minutes.txt", "Offer: 1/2"]
+    query = "SELECT Name FROM Attachment WHERE Name IN :names"
+    found = sf.read_blobs(query, tmp_path, params={"names": names}, org=org)
+    assert found.columns == ["Name", "path", "bytes"]
+    assert sorted(found["Name"]) == ["Minutes.txt", "Offer: 1/2"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 @pytest.fixture
 def versions(org):
     """Two files, made by single calls; gives their ids by title."""

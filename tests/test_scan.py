@@ -223,6 +223,18 @@ def test_a_long_list_is_asked_in_several_queries_and_every_row_comes_once(place)
     assert sorted(by_name["Name"]) == sorted(names[:1_500])
 
 
+@pytest.mark.parametrize("api", ["auto", "rest", "bulk2"])
+def test_a_list_of_the_query_itself_that_no_query_holds_is_refused_at_once(place, api):
+    query, options = "SELECT Id, Name FROM Account", sf.ReadOptions(api=api)
+    names = [f"Account {number}{end}" for number in range(ROWS) for end in ("", " or so")]
+    with pytest.raises(sf.UsageError, match=r"FROM Account: The query has [0-9,]+ (characters|bytes), and ") as why:
+        sf.scan_soql(f"{query} WHERE Name IN :names", params={"names": names}, org=place.org, options=options)
+    assert why.value.remedy.startswith("Leave its list out, and filter the scan by it: filter(pl.col(...).is_in(...))")
+    assert place.asked()[0] == 0
+    filtered = sf.scan_soql(query, org=place.org, options=options).filter(C("Name").is_in(names))
+    assert filtered.collect().height == ROWS
+
+
 @both_engines
 def test_a_limit_counts_the_rows_that_pass_the_filter(place, engine: Engine):
     limited = sf.scan_sobject("Account", org=place.org, limit=10)
