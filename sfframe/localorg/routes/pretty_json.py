@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring
 
 
 class _Number(str):
@@ -18,12 +19,12 @@ def pretty(text: str) -> str:
 
 def _written(value: object, line: str) -> str:
     """``line`` is a line end with the indent that stands at this depth."""
+    if isinstance(value, str):
+        return value if isinstance(value, _Number) else encode_basestring(value)
     if isinstance(value, dict):
         inner = f"{line}  "
-        members = (
-            f"{inner}{json.dumps(name, ensure_ascii=False)} : {_written(one, inner)}" for name, one in value.items()
-        )
-        return f"{{{','.join(members)}{line}}}" if value else "{ }"
+        members = [f"{inner}{encode_basestring(name)} : {_written(one, inner)}" for name, one in value.items()]
+        return f"{{{','.join(members)}{line}}}" if members else "{ }"
     if isinstance(value, list):
-        return f"[ {', '.join(_written(one, line) for one in value)} ]" if value else "[ ]"
-    return value if isinstance(value, _Number) else json.dumps(value, ensure_ascii=False)
+        return f"[ {', '.join([_written(one, line) for one in value])} ]" if value else "[ ]"
+    return json.dumps(value)
