@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sfframe import orgs, soql
 from sfframe.errors import IncompleteAnswer, NotFound, SfframeError, UsageError
+from sfframe.explanations import READ_FRAMES, QueryRead, ReadExplanation
 from sfframe.fetch import Fetched, Plan, about, fetch, parts_of, planned, spread
 from sfframe.jobs.kept_pages import KeptPages, KeptParts
 from sfframe.jobs.lanes import run_lanes
@@ -50,6 +51,7 @@ def export_soql(
     The ending of ``path`` says the format: .parquet, .csv, .jsonl or .arrow; without one it is a folder of Parquet
     files. Columns, types and ``params`` are those of ``read_soql``; only a few pages are in memory at a time. The file
     has its name only when its rows are as many as the org counted; before that nothing is to be seen of it.
+    ``explain`` of what is given back tells how it was read.
 
     ``partitions`` cuts the query as ``partition_soql`` does, ``by`` a date or datetime field or Id: each part is a
     query of its own, up to 8 of them are read at once, and their rows stand in the file as they come. A record whose
@@ -87,7 +89,8 @@ def export_soql(
         with sink(target) as file:
             cut_list = len(kept.queries) > 1 and not fits_in_uri(plan.query)  # else the parts have no row in common
             groups = _Groups(file, plan, several=cut_list)
-            rows = _written(connection, plan, kept.queries, keeps, groups)
+            reads = _written(connection, plan, kept.queries, keeps, groups)
+            rows = sum(read.report.rows for read in reads)
             if rows != file.height + groups.left_out:
                 raise IncompleteAnswer(
                     f"{file.height:,} rows were written, and {rows - groups.left_out:,} have come",
@@ -102,6 +105,7 @@ def export_soql(
         if not any(keep.about for keep in keeps):  # nothing that could be gone on with
             kept.clear()
     kept.clear()
+    READ_FRAMES.note(file.saved, ReadExplanation(file.saved.height, tuple(reads)))
     return file.saved
 
 
@@ -154,36 +158,36 @@ def _belongs(kept: KeptParts, plan: Plan, org: Org, target: Path) -> bool:
     return bool(kept.about)
 
 
-def _written(org: Org, plan: Plan, queries: list[str], keeps: list[KeptPages], groups: _Groups) -> int:
-    """Reads all parts, up to ``_LANES`` at once, and gives the number of rows that have come; each part is checked."""
+def _written(org: Org, plan: Plan, queries: list[str], keeps: list[KeptPages], groups: _Groups) -> list[QueryRead]:
+    """Reads all parts, up to ``_LANES`` at once, and gives how each one went; each is checked."""
     options = plan.options
 
-    def work(number: int, query: str, keep: KeptPages, listener: Listener) -> Callable[[Event], int]:
+    def work(number: int, query: str, keep: KeptPages, listener: Listener) -> Callable[[Event], QueryRead]:
         def told(event: JobEvent) -> None:
             listener(replace(event, part=number, parts=len(queries)))
 
-        def go(stop: Event) -> int:
-            rows, parsed = 0, soql.parse(query)
+        def go(stop: Event) -> QueryRead:
+            parsed = soql.parse(query)
             same = parsed.select == plan.parsed.select  # else it has the Id, by which rows are known
             part = replace(plan, query=query, parsed=parsed) if same else plan.with_query(parsed, org)
             try:
                 part = replace(part, options=replace(options, progress=told, cancel=stop))
-                with closing(_fetched(org, part, keep).batches()) as batches:
+                fetched = _fetched(org, part, keep)
+                with closing(fetched.batches()) as batches:
                     for batch in batches:
-                        rows += batch.height
                         groups.add(batch)
             except BaseException:
                 stop.set()  # what the other parts have brought is kept, and this file will never be whole
                 raise
-            return rows
+            return QueryRead(query, fetched.reported)
 
         return go
 
     with shown(options.progress, title=f"export {plan.parsed.source.name}", rows=0) as listener:
         pieces = [work(number, *one, listener) for number, one in enumerate(zip(queries, keeps, strict=True))]
-        rows = sum(run_lanes(pieces, cap=_LANES, cancel=options.cancel))
+        reads = run_lanes(pieces, cap=_LANES, cancel=options.cancel)
     groups.end()
-    return rows
+    return reads
 
 
 def _fetched(org: Org, plan: Plan, keep: KeptPages) -> Fetched:

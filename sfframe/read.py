@@ -180,8 +180,7 @@ class _Reading:
             frame = fetched.frame()
         except QueryError as refused:
             raise self._with_near_names(refused) from None
-        if fetched.report is not None:
-            self.sent.append(QueryRead(plan.query, fetched.report))
+        self.sent.append(QueryRead(plan.query, fetched.reported))
         return frame
 
     def _with_near_names(self, refused: QueryError) -> QueryError:

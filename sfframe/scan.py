@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sfframe.connection.org import Org
     from sfframe.frames.predicate import Predicate
     from sfframe.frames.pushdown import Pushed, Slice
+    from sfframe.frames.saved import Saved
     from sfframe.orgs import OrgLike
     from sfframe.protocol.query_plan import QueryPlan
 
@@ -136,11 +137,11 @@ def scan_sobject(
 @overload
 def explain(frame: pl.LazyFrame, *, plan: bool = False) -> Explanation: ...
 @overload
-def explain(frame: pl.DataFrame | pd.DataFrame | pa.Table, *, plan: bool = False) -> ReadExplanation: ...
+def explain(frame: pl.DataFrame | pd.DataFrame | pa.Table | Saved, *, plan: bool = False) -> ReadExplanation: ...
 def explain(
-    frame: pl.LazyFrame | pl.DataFrame | pd.DataFrame | pa.Table, *, plan: bool = False
+    frame: pl.LazyFrame | pl.DataFrame | pd.DataFrame | pa.Table | Saved, *, plan: bool = False
 ) -> Explanation | ReadExplanation:
-    """What a lazy frame will ask of the org, or how a frame of ``read_soql`` was read.
+    """What a lazy frame will ask of the org, or how a frame of ``read_soql`` or a file of ``export_soql`` was read.
 
     Of a lazy frame: what its scans will send, without sending it: SOQL, what of the filters is in it and what polars
     applies itself, and why; the API, and how many calls to expect. Scans that are not Salesforce's are left out. With
@@ -148,8 +149,8 @@ def explain(
     then estimated from it. Raises UsageError where this version of polars does not show its plans.
 
     Of a frame, whichever backend it has: each query that was sent for it, the API that answered and why, calls,
-    seconds, rows, and the job's id where there was a job. It is known of the very frame that ``read_soql`` gave, as
-    long as that lives; a frame that was made of it, or was not read here, raises UsageError.
+    seconds, rows, and the job's id where there was a job. It is known of the very object that ``read_soql`` or
+    ``export_soql`` gave, as long as that lives; a frame that was made of it, or was not read here, raises UsageError.
 
     >>> import polars as pl, sfframe as sf
     >>> users = sf.scan_sobject("User", org="local").filter(pl.col("Name") == "Ann").select("Id")
@@ -179,7 +180,7 @@ def _read(frame: object, *, plan: bool) -> ReadExplanation:
     if known is None:
         raise UsageError(
             f"How this {type(frame).__name__} was read is not known",
-            remedy="Hand over the frame that read_soql gave, as it came, or a lazy frame with a scan of Salesforce.",
+            remedy="Hand over what read_soql or export_soql gave, as it came, or a lazy frame with such a scan.",
         )
     if plan:
         raise UsageError(

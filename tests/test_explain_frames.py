@@ -65,6 +65,14 @@ def test_every_query_of_a_long_list_is_told_and_rows_are_those_of_the_frame(org)
     assert repr(told).splitlines()[-1] == f"  and {len(told.queries) - 3} more queries like these"
 
 
+def test_an_export_tells_each_of_its_parts(org, tmp_path):
+    saved = sf.export_soql(QUERY, tmp_path / "all.parquet", org=org, partitions=3, by="Id", options=BULK2)
+    told = sf.explain(saved)
+    assert (told.rows, len(told.queries), len(set(told.job_ids))) == (700, 3, 3)
+    assert [query.soql for query in told.queries] == sf.partition_soql(QUERY, 3, by="Id", org=org)
+    assert sum(query.report.rows for query in told.queries) == 700
+
+
 def test_a_frame_that_was_made_of_another_or_not_read_here_is_refused(org):
     frame = sf.read_soql(QUERY, org=org)
     for other in (frame.head(3), frame.clone(), pl.DataFrame(), pd.DataFrame(), pa.table({}), "frame", None):

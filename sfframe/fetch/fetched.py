@@ -56,6 +56,13 @@ class Fetched:
 
         return pl.concat([pl.DataFrame(schema=self.plan.schema), *self._counted(self._batches(True))])
 
+    @property
+    def reported(self) -> ReadReport:
+        """How it went; only once all rows have come."""
+        if self.report is None:
+            raise AssertionError
+        return self.report
+
     def _counted(self, batches: Generator[pl.DataFrame]) -> Generator[pl.DataFrame]:
         rows = 0
         try:

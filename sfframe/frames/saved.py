@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ENDINGS = (".parquet", ".csv", ".jsonl", ".ndjson", ".arrow")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Saved:
     """A file (or a folder of Parquet files) with the frames that were written to it, and their columns."""
 
