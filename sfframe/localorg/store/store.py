@@ -47,6 +47,25 @@ DELETE_LOG = "org.delete_log"  # of rows that are gone for good; those in the re
 _PARSED = 100  # statements that are kept
 _FORMAT = "1"  # of the org schema; a file of another format is refused
 _ATTACHED = "sfframe_org"  # the catalogue that a file is
+# What a new org says of itself (recorded: cumulusci).
+_NEW_ORGANIZATION = {
+    "ReceivesInfoEmails": True,
+    "ReceivesAdminInfoEmails": True,
+    "PreferencesConsentManagementEnabled": True,
+    "PreferencesLightningLoginEnabled": True,
+    "DefaultAccountAccess": "Edit",
+    "DefaultContactAccess": "ControlledByParent",
+    "DefaultOpportunityAccess": "Edit",
+    "DefaultLeadAccess": "ReadEditTransfer",
+    "DefaultCaseAccess": "ReadEditTransfer",
+    "DefaultCalendarAccess": "HideDetailsInsert",
+    "DefaultPricebookAccess": "ReadSelect",
+    "DefaultCampaignAccess": "All",
+    "UiSkin": "Theme3",
+    "WebToCaseDefaultOrigin": "Web",
+    "MonthlyPageViewsUsed": 0,
+    "MonthlyPageViewsEntitlement": 0,
+}
 _USERNAME = "integration@sfframe.example"
 
 # Files that are open in this process: DuckDB would hand out the same database twice, with two sets of locks.
@@ -306,7 +325,7 @@ class Store:
             "InstanceName": "LOCAL",
             "DefaultLocaleSidKey": "en_US",
             "FiscalYearStartMonth": 1,
-        }
+        } | _NEW_ORGANIZATION
         profile = {"Id": self.profile_id, "Name": "System Administrator", "UserType": "Standard"}
         user = {
             "Id": self.user_id,
