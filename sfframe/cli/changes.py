@@ -55,7 +55,7 @@ def changes(
     known
         A file with the column Id of the records that you store: missing ones are found by comparison.
     org
-        local:PATH.duckdb, the name of a profile, or nothing: then the environment says which org (SF_INSTANCE_URL ...).
+        local:PATH.duckdb, a profile, or nothing: then the environment says which org (SF_INSTANCE_URL ...).
     api
         rest, bulk2, or auto.
     timezone

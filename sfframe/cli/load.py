@@ -67,7 +67,7 @@ def load(
     map
         column=Field, once for each column that is not called like its field; "column=" leaves a column out.
     org
-        local, local:PATH.duckdb, the name of a profile, or nothing: then the environment says which (SF_INSTANCE_URL ...).
+        local, local:PATH.duckdb, a profile, or nothing: then the environment says which org (SF_INSTANCE_URL ...).
     results
         Where to write all rows with their answers (.csv, .parquet, .jsonl or .arrow).
     on_invalid

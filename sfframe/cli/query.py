@@ -41,7 +41,7 @@ def query(
     soql
         The query, in quotes.
     org
-        local, local:PATH.duckdb, the name of a profile, or nothing: then the environment says which (SF_INSTANCE_URL ...).
+        local, local:PATH.duckdb, a profile, or nothing: then the environment says which org (SF_INSTANCE_URL ...).
     output
         A file (.csv, .parquet, .jsonl or .arrow) of any size, or - for CSV on standard output.
     api

@@ -21,7 +21,7 @@ def resume(run: str, *, file: Path | None = None, org: str | None = None, result
     file
         The file of the first call, so that the answers come with all of its columns; else they have those sent.
     org
-        local:PATH.duckdb, the name of a profile, or nothing: then the environment says which org (SF_INSTANCE_URL ...).
+        local:PATH.duckdb, a profile, or nothing: then the environment says which org (SF_INSTANCE_URL ...).
     results
         Where to write all rows with their answers (.csv, .parquet, .jsonl or .arrow).
     """

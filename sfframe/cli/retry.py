@@ -20,7 +20,7 @@ def retry(run: str, *, part: int | None = None, org: str | None = None, again: b
     part
         All rows of this part (counted from 0) that did not succeed, whatever their error.
     org
-        local:PATH.duckdb, the name of a profile, or nothing: then the environment says which org (SF_INSTANCE_URL ...).
+        local:PATH.duckdb, a profile, or nothing: then the environment says which org (SF_INSTANCE_URL ...).
     again
         Also insert rows once more that the ledger knows as inserted.
     """

@@ -34,7 +34,7 @@ def snapshot(*, out: Path, org: str | None = None, objects: str | None = None, r
     out
         The JSON file for the describes.
     org
-        local, local:PATH.duckdb, the name of a profile, or nothing: then the environment says which (SF_INSTANCE_URL ...).
+        local, local:PATH.duckdb, a profile, or nothing: then the environment says which org (SF_INSTANCE_URL ...).
     objects
         Names with commas between them; by default all objects that can be queried and created.
     records
