@@ -41,10 +41,9 @@ def table(job_id: str) -> str:
 
 
 def create_table(cursor: duckdb.DuckDBPyConnection, job_id: str) -> None:
-    """Make the result table; ``echo`` is the uploaded row as the files show it."""
+    """Make the result table; ``line`` is the whole record of the file with the successful or the failed rows."""
     cursor.execute(
-        f"CREATE TABLE IF NOT EXISTS {table(job_id)} "
-        "(record BIGINT, id VARCHAR, created BOOLEAN, error VARCHAR, echo VARCHAR)"
+        f"CREATE TABLE IF NOT EXISTS {table(job_id)} (record BIGINT, id VARCHAR, error VARCHAR, line VARCHAR)"
     )
 
 
@@ -70,24 +69,25 @@ def keep(
 ) -> None:
     """Store the results of one save; ``quotes`` tells whether there may be one in any cell."""
     ordered = [columns[at] for at in _order(job, header)]
+    answer = ["id", f"coalesce({_quotes_doubled('error')}, CAST(created AS VARCHAR))"]
     cells = [_echo(one) for one in ordered]
-    echo = f"concat({_in_quotes(cells, job)})"
+    line = _line([*answer, *cells], job)
     if quotes:
         # To double quotes where there are none takes as long as all the rest; only texts and bad cells can have some.
         texts = [one.cell for one in ordered if one.key or coercion.is_text(one.field)]
-        has_quotes = "problem IS NOT NULL" + (f" OR contains(concat({', '.join(texts)}), '\"')" if texts else "")
-        doubled = f"concat({_in_quotes([_quotes_doubled(cell) for cell in cells], job)})"
-        echo = f"CASE WHEN {has_quotes} THEN {doubled} ELSE {echo} END"
+        has_quotes = "error IS NOT NULL" + (f" OR contains(concat({', '.join(texts)}), '\"')" if texts else "")
+        doubled = [_quotes_doubled(cell) for cell in cells]
+        line = f"CASE WHEN {has_quotes} THEN {_line([*answer, *doubled], job)} ELSE {line} END"
     cursor.execute(
-        f"INSERT INTO {table(job.id)} "
-        f"SELECT record, id, created, {problems.bulk_text('problem')}, {echo} FROM ({saved.outcomes})"
+        f"INSERT INTO {table(job.id)} SELECT record, id, error, {line} "
+        f"FROM (SELECT *, {problems.bulk_text('problem')} AS error FROM ({saved.outcomes}))"
     )
 
 
-def _in_quotes(cells: Sequence[str], job: IngestJob) -> str:
-    """SQL: the pieces of a line with all its cells quoted, for clients that split at any delimiter (bulk2.md 2.12)."""
+def _line(cells: Sequence[str], job: IngestJob) -> str:
+    """SQL: the cells as a line. All are quoted, as clients that split at any delimiter need it (bulk2.md 2.12)."""
     between = literal(f'"{upload_csv.DELIMITERS[job.delimiter]}"')
-    return f"'\"', {f', {between}, '.join(cells)}, '\"'"
+    return f"concat('\"', {f', {between}, '.join(cells)}, '\"')"
 
 
 def _echo(column: Column) -> str:
@@ -122,15 +122,13 @@ def processed_file(store: Store, job: IngestJob, *, failed: bool) -> ResultFile:
     first = mark.join(['"sf__Id"', '"sf__Error"' if failed else '"sf__Created"', *names]) + newline
     if not job.ended:
         return ResultFile(first.encode(), iter(()))
-    second = _quotes_doubled("error") if failed else "created"
-    line = f"concat({_in_quotes(['id', second], job)}, {literal(mark)}, echo)"
     condition = "error IS NOT NULL" if failed else "error IS NULL"
     with tempfile.NamedTemporaryFile(dir=store.scratch, suffix=".csv", delete=False) as file:
         path = Path(file.name)
     with store.cursor() as cursor:
         # Without quote, escape and delimiter DuckDB writes the lines as they are. Told to quote them with nothing, it
         # does not look at each character for one that must be quoted, which took a third of the time.
-        rows = _shuffled(f"SELECT {line} FROM {table(job.id)} WHERE {condition}", job, store.settings.seed)
+        rows = _shuffled(f"SELECT line FROM {table(job.id)} WHERE {condition}", job, store.settings.seed)
         cursor.execute(
             f"COPY ({rows}) TO {literal(str(path))} (FORMAT csv, HEADER false, FORCE_QUOTE *, QUOTE '', ESCAPE '', "
             f"DELIMITER '', NEW_LINE {literal(newline)})"
