@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 from sfframe import facts
 from sfframe.errors import UsageError
 from sfframe.facts import Carrier, Delimiter, LineEnding
+from sfframe.progress import Choice, check_choice
 
 if TYPE_CHECKING:
     from sfframe.jobs.events import Listener
     from sfframe.jobs.pacing import Pacing
-    from sfframe.progress import Choice
 
 OnFailed = Literal["warn", "raise", "ignore"]
 Api = Literal["auto", "bulk2", "bulk1", "collections"]
@@ -150,6 +150,7 @@ class LoadOptions:
             if getattr(self, name) not in get_args(choice):
                 known = ", ".join(get_args(choice))
                 raise UsageError(f"{name}={getattr(self, name)!r} is not known", remedy=f"Use one of {known}.")
+        check_choice(self.progress)
         if self.column_delimiter not in facts.DELIMITERS or self.line_ending not in get_args(LineEnding):
             raise UsageError(
                 f"There are no uploads with {self.column_delimiter!r} and {self.line_ending!r}",

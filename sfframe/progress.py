@@ -17,6 +17,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
+from sfframe.errors import UsageError
+
 if TYPE_CHECKING:
     from sfframe.jobs.events import JobEvent, JobEventKind
 
@@ -127,6 +129,15 @@ class Tally:
 
 
 Display = Callable[[Standing], None]
+
+
+def check_choice(choice: object) -> None:
+    """Raises UsageError for what ``shown`` does not take."""
+    if not (choice == "auto" or isinstance(choice, bool) or callable(choice)):
+        raise UsageError(
+            f"progress cannot be {choice!r}",
+            remedy='Use True, False, "auto", or a function that takes events.',
+        )
 
 
 @contextmanager

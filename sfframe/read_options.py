@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from sfframe.errors import UsageError
 from sfframe.jobs.pacing import Pacing
-from sfframe.progress import Choice
+from sfframe.progress import Choice, check_choice
 from sfframe.protocol.bulk1 import PkChunking
 
 Api = Literal["auto", "rest", "bulk2", "bulk1"]
@@ -54,6 +54,7 @@ class ReadOptions:
             )
         if self.pk_chunking is not False and self.api not in ("auto", "bulk1"):
             raise UsageError("Only Bulk API 1.0 has PK chunking", remedy='Leave api out, or use api="bulk1".')
+        check_choice(self.progress)
         if self.reserve < 0:
             raise UsageError(f"reserve is {self.reserve}", remedy="Give a number of API calls, or 0 for none.")
         if not isinstance(self.pk_chunking, bool):

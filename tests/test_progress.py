@@ -149,6 +149,13 @@ def test_the_environment_turns_it_off(monkeypatch: pytest.MonkeyPatch, choice) -
     assert seen_on(sys.stderr) == ""
 
 
+@pytest.mark.parametrize("options", [sf.LoadOptions, sf.ReadOptions])
+@pytest.mark.parametrize("choice", ["loud", None, 1])
+def test_what_is_no_way_to_show_progress_is_refused_at_once(options, choice) -> None:
+    with pytest.raises(sf.UsageError, match=f"^progress cannot be {choice!r}\nUse True, False"):
+        options(progress=choice)
+
+
 def test_a_function_gets_the_events_themselves_even_when_pictures_are_off() -> None:
     seen: list[JobEvent] = []
     walk(seen.append)
