@@ -103,11 +103,11 @@ class PageReader:
         parser makes of it stay in the processor's cache. The columns are then typed together.
         """
         shape = self.shape
-        record = _record_type(shape.columns, {name: _PLAIN[dtype][0] for name, dtype in plain.items()})
-        schema = {"totalSize": pl.Int64(), "records": pl.List(record)}
-        pages = pl.concat([_parsed(body, schema, first_row) for body in bodies])
         if shape.count_only:
-            return pages.select(pl.col("totalSize").alias(shape.names[0]))
+            pages = pl.concat([_parsed(body, {"totalSize": pl.Int64()}, first_row) for body in bodies])
+            return pages.rename({"totalSize": shape.names[0]})
+        record = _record_type(shape.columns, {name: _PLAIN[dtype][0] for name, dtype in plain.items()})
+        pages = pl.concat([_parsed(body, {"records": pl.List(record)}, first_row) for body in bodies])
         readers = self._readers(shape) | {name: (dtype, _PLAIN[dtype][1]) for name, dtype in plain.items()}
         records = pages["records"].explode(keep_nulls=False, empty_as_null=False)
         frame = self._typed(records, bodies, shape, readers, first_row)
