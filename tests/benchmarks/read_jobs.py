@@ -86,7 +86,7 @@ def floor_bulk(url: str, rows: int) -> Callable[[], int]:
 
 
 def floor_rest(url: str, rows: int) -> Callable[[], int]:
-    """Two threads, polars straight to types, ten pages at a time; each is parsed by itself, while it is in the cache."""
+    """Two threads, polars straight to types, ten pages at a time; each is parsed by itself, while the cache has it."""
 
     def pages(begin: int) -> pl.DataFrame:
         starts = range(begin, min(begin + 10 * REST_ROWS, rows), REST_ROWS)
