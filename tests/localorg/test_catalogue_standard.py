@@ -195,3 +195,8 @@ def test_the_compact_notation_says_everything_in_a_line() -> None:
 def test_a_line_that_cannot_be_read_is_named(line: str) -> None:
     with pytest.raises((ValueError, KeyError), match=line.strip("@ ").split("(")[0].replace("|", r"\|")):
         compact.read_object(f'object Thing 0xx "Thing" "Things"\n{line}', {})
+
+
+def test_a_field_that_is_described_twice_is_named() -> None:
+    with pytest.raises(ValueError, match="described twice.: Name string"):
+        compact.read_object('object Thing 0xx "Thing" "Things"\nName string(80) CU\nName string(9) CU', {})

@@ -146,6 +146,8 @@ def _expanded(lines: list[str], blocks: Blocks) -> list[str]:
 
 def _field(line: str, draft: _Draft) -> FieldDef:
     name, type_text, flags, *words = shlex.split(line)
+    if any(name == field.name for field in draft.fields):
+        raise ValueError("the field is described twice")
     attributes = _type(type_text)
     attributes |= {
         "createable": "C" in flags,
