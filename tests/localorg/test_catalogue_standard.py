@@ -198,5 +198,5 @@ def test_a_line_that_cannot_be_read_is_named(line: str) -> None:
 
 
 def test_a_field_that_is_described_twice_is_named() -> None:
-    with pytest.raises(ValueError, match="described twice.: Name string"):
+    with pytest.raises(ValueError, match=r"described twice.: Name string"):
         compact.read_object('object Thing 0xx "Thing" "Things"\nName string(80) CU\nName string(9) CU', {})
