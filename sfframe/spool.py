@@ -16,7 +16,8 @@ class Part:
 
     ``first_row`` counts the rows that are sent, from 0 over all parts of a run (rejected and unchanged rows are not
     counted); ``rows`` is the number of data rows, ``bytes`` the size of the file, header included, and ``sha256`` says
-    in hexadecimal digits what is in it (empty where nobody asked).
+    in hexadecimal digits what was written from the first part to the end of this one, the header once (empty where
+    nobody asked).
     """
 
     number: int

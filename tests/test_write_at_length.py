@@ -185,6 +185,16 @@ def test_the_same_insert_is_refused_a_second_time_unless_it_is_meant(org: sf.Org
     assert sf.write_sobject(more, "Account", operation="insert", org=org).counts == {"created": 3}
 
 
+@pytest.mark.parametrize("on_invalid", ["raise", "reject"])
+def test_the_same_insert_is_known_however_it_is_cut(org: sf.Org, on_invalid: Literal["raise", "reject"]) -> None:
+    frame = pl.DataFrame({"Name": [f"n{row}" for row in range(30)]})
+    sf.write_sobject(frame, "Account", operation="insert", org=org, options=sf.LoadOptions(api="bulk2"))
+    smaller = sf.LoadOptions(api="bulk2", limits=sf.LoadLimits(rows_per_job=7))
+    with pytest.raises(sf.UsageError, match="The same rows were inserted before, 30 of them with success"):
+        sf.write_sobject(frame, "Account", operation="insert", org=org, on_invalid=on_invalid, options=smaller)
+    assert sf.read_soql("SELECT COUNT() FROM Account", org=org).item() == 30
+
+
 def test_an_insert_of_which_no_row_succeeded_can_be_repeated(org: sf.Org) -> None:
     frame = pl.DataFrame({"Name": ["a"], "ParentId": ["001000000000000AAA"]})
     silent = sf.LoadOptions(on_failed="ignore")

@@ -164,11 +164,11 @@ class _PartWriter:
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._rows = 0
         self._bytes = 0
-        self._hash = hashlib.sha256()
         self._write(self._header)
 
     def _write(self, body: bytes | memoryview) -> None:
-        self._hash.update(body)
+        if self._bytes or not self._number:  # the header counts once, so that the mark is the same however rows are cut
+            self._hash.update(body)
         written = 0
         while written < len(body):
             written += os.write(self._file, body[written:])

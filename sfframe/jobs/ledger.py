@@ -183,12 +183,6 @@ class Ledger:
             database.execute("DELETE FROM part WHERE run_id = ?", (run_id,))
             database.execute("DELETE FROM run WHERE run_id = ?", (run_id,))
 
-    def begins_alike(self, run: Run, sha256: str) -> bool:
-        """True where an earlier run of the same kind into the same org began with a part of this content."""
-        same = "SELECT 1 FROM part JOIN run USING (run_id) WHERE sha256 = ? AND number = 0 AND run_id != ?"
-        kind = " AND organization_id = ? AND sobject = ? AND operation = ? AND finished != '' LIMIT 1"
-        return bool(self._select(same + kind, sha256, run.run_id, run.organization_id, run.sobject, run.operation))
-
     def done_before(self, run: Run) -> Run | None:
         """The last run that sent the same into the same org and had success with at least one row."""
         told = ("organization_id", "sobject", "operation", "fingerprint")
