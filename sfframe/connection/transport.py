@@ -32,6 +32,7 @@ LONGEST_RETRY_AFTER = 300.0  # seconds; an org that asks for more is down, and t
 TIMEOUT = httpx.Timeout(connect=20.0, read=180.0, write=60.0, pool=None)
 
 _BASE_HEADERS: Mapping[str, str] = {"accept": "*/*", "accept-encoding": "gzip", "user-agent": "sfframe"}
+_BEGIN_AGAIN = "Begin again when you like; a load that had begun goes on with sfframe.resume."
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
 
 Answer = TypeVar("Answer", Reply, "Streamed | Reply")
@@ -125,7 +126,7 @@ class Transport:
     def _repeated(self, call: Call[object], once: Callable[[], Answer], cancel: Event | None) -> Answer:
         for attempt in count(1):
             if cancel is not None and cancel.is_set():
-                raise Cancelled("cancelled", where=call.where, job_id=call.job_id)
+                raise Cancelled("cancelled", where=call.where, remedy=_BEGIN_AGAIN, job_id=call.job_id)
             answer: Answer | None = None
             failure: ConnectionFailed | None = None
             try:
@@ -210,7 +211,7 @@ def _pieces_of(file: Path, cancel: Event | None) -> Iterator[bytes]:
     with file.open("rb") as source:
         while piece := source.read(CHUNK):
             if cancel is not None and cancel.is_set():
-                raise Cancelled("cancelled during an upload")
+                raise Cancelled("cancelled during an upload", remedy=_BEGIN_AGAIN)
             yield piece
 
 

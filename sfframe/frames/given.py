@@ -102,7 +102,9 @@ def unpacked(kept: bytes, *, hashes: bool) -> pl.DataFrame:
     try:
         given = pl.read_parquet(io.BytesIO(kept)).match_to_schema(_GIVEN)
     except pl.exceptions.PolarsError as problem:
-        raise FrameError("what was given already cannot be read") from problem
+        raise FrameError(
+            "what was given already cannot be read", remedy="Read all anew: begin with another state."
+        ) from problem
     return given if hashes else given.filter(pl.col("hash").is_null())
 
 
