@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -52,14 +52,10 @@ def run_ahead(
 
 def awaited(future: Future[T], cancel: threading.Event | None) -> T:
     """The future's result or error; ``Cancelled`` when ``cancel`` is set first."""
-    while True:
-        try:
-            return future.result(timeout=_LOOK)
-        except TimeoutError:
-            if future.done():  # the work's own
-                raise
+    while not wait([future], timeout=_LOOK).done:
         if cancel is not None and cancel.is_set():
             raise Cancelled("cancelled", remedy="What was begun in the org is kept there; read it again by its job id.")
+    return future.result()
 
 
 @dataclass(slots=True)

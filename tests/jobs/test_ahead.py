@@ -1,11 +1,12 @@
 """Work ahead: in order, no further than said, and ended when nobody waits for it."""
 
 import threading
+from concurrent.futures import Future
 
 import pytest
 
 from sfframe.errors import Cancelled
-from sfframe.jobs.ahead import run_ahead
+from sfframe.jobs.ahead import awaited, run_ahead
 
 
 def test_results_come_in_the_order_of_the_work_whichever_is_done_first():
@@ -86,3 +87,22 @@ def test_a_timeout_of_the_work_itself_is_not_taken_for_waiting():
 
     with pytest.raises(TimeoutError, match="its own"):
         list(run_ahead([late], ahead=1))
+
+
+class EndsWithTheLook(Future[int]):
+    """Is done at the very moment at which somebody gives up looking."""
+
+    def result(self, timeout=None):
+        try:
+            return super().result(timeout)
+        except TimeoutError:
+            self.set_result(1)
+            raise
+
+
+def test_work_that_ends_just_as_a_look_at_it_does_has_not_timed_out():
+    future = EndsWithTheLook()
+    ends = threading.Timer(0.3, lambda: future.done() or future.set_result(2))
+    ends.start()
+    assert awaited(future, None) == 2
+    ends.join()
