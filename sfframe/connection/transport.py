@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from email.utils import parsedate_to_datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from itertools import count
 from pathlib import Path
 from threading import Event, Lock
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from sfframe.backoff import TRANSIENT_CODES, TRANSIENT_STATUS, Backoff
+from sfframe.connection.sockets import Sockets
 from sfframe.errors import Cancelled, ConnectionFailed, UsageError
 from sfframe.protocol.call import Call, Reply, Streamed
 from sfframe.protocol.error_body import read_problem
@@ -76,14 +76,9 @@ class Transport:
         self._jitter = jitter
         self._lock = Lock()
         self._requests = 0
-        self._client = httpx.Client(
-            timeout=timeout,
-            transport=http,
-            trust_env=not direct,
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
-            # the edge's cookies steer browsers; a login's cookie would be a second secret
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        )
+        self._timeout = timeout.as_dict()
+        self._http = http or Sockets(direct=direct)
+        self._closed = False
 
     @property
     def requests(self) -> int:
@@ -121,7 +116,8 @@ class Transport:
 
     def close(self) -> None:
         """Closes the connections; a request that is still under way fails."""
-        self._client.close()
+        self._closed = True
+        self._http.close()
 
     def _repeated(self, call: Call[object], once: Callable[[], Answer], cancel: Event | None) -> Answer:
         for attempt in count(1):
@@ -152,7 +148,7 @@ class Transport:
     ) -> Iterator[Streamed]:
         """One request and its answer; every failure of the network comes out as ``ConnectionFailed``."""
         with self._lock:
-            if self._client.is_closed:
+            if self._closed:
                 raise UsageError("This connection is closed.", where=call.where, remedy="Connect again.")
             self._requests += 1
         names = {**_BASE_HEADERS, **call.headers, **_length_of(call.body), **headers}
@@ -160,13 +156,14 @@ class Transport:
             # found here, because httpcore would write the header with its token to the debug log
             raise UsageError("A header has letters that it cannot have.", where=call.where, remedy="Check the token.")
         with _translated(call, url):
-            request = self._client.build_request(
+            request = httpx.Request(
                 call.method,
                 url,
                 headers=names,
                 content=_pieces_of(call.body, cancel) if isinstance(call.body, Path) else call.body,
+                extensions={"timeout": self._timeout},
             )
-            response = self._client.send(request, stream=True)
+            response = self._http.handle_request(request)
         try:
             got = {name.lower(): value for name, value in response.headers.items()}
             yield Streamed(response.status_code, got, _received(call, url, response))

@@ -236,6 +236,30 @@ def test_connections_are_used_again(transport):
         assert len(server._threads) == 2  # one that accepts, one connection
 
 
+def test_the_proxy_of_the_environment_is_used_with_its_login(waits, monkeypatch):
+    with serving(Answer(200, body=b"by way of it")) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("http://", "http://me:p%40ss@"))
+        transport = Transport(wait=waits)
+        assert transport.send(get(), "http://org.example/things", HEADERS).body == b"by way of it"
+        transport.close()
+    assert proxy.seen[0].target == "http://org.example/things"
+    assert proxy.seen[0].headers["proxy-authorization"] == "Basic bWU6cEBzcw=="
+    assert proxy.seen[0].headers["host"] == "org.example"
+
+
+@pytest.mark.parametrize("named", ["127.0.0.1:1", "socks9://127.0.0.1:1"])
+def test_a_proxy_that_does_not_work_is_told_and_one_that_is_not_meant_is_not_asked(waits, monkeypatch, named):
+    monkeypatch.setenv("all_proxy", named)
+    transport = Transport(wait=waits)
+    with pytest.raises(ConnectionFailed, match="the proxy refuses the way to org.example") as told:
+        transport.send(get(repeatable=False), "http://org.example/things", HEADERS)
+    assert (told.value.remedy, told.value.sent) == ("Check HTTPS_PROXY and NO_PROXY.", False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving(Answer(200, body=b"straight")) as server:
+        assert transport.send(get(), f"{server.url}/things", HEADERS).body == b"straight"
+    transport.close()
+
+
 def test_a_closed_transport_says_so(transport):
     transport.close()
     with pytest.raises(UsageError, match="closed"):
