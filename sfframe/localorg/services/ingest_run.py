@@ -216,7 +216,7 @@ def _save_some(this: _Run, upload: _Upload, batches: int) -> None:
         with transaction(cursor):
             processed = failed = 0
             for saved in chunks.saves(task, cursor):
-                job_results.keep(cursor, job, upload.header, upload.columns, saved, quotes=upload.quotes)
+                job_results.keep(cursor, job, upload.header, staged, saved, quotes=upload.quotes)
                 processed, failed = processed + saved.processed, failed + saved.failed
             spent = round((time.perf_counter() - began) * 1000)
             job = replace(

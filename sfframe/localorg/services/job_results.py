@@ -15,6 +15,7 @@ from sfframe.localorg.services.columns import Column
 from sfframe.localorg.services.jobs import IngestJob
 from sfframe.localorg.services.problems import literal
 from sfframe.localorg.services.saving import Saved
+from sfframe.localorg.services.task import Staged
 from sfframe.localorg.store.store import Store, quoted
 
 _CHUNK = 1 << 20
@@ -62,15 +63,15 @@ def keep(
     cursor: duckdb.DuckDBPyConnection,
     job: IngestJob,
     header: upload_csv.Header,
-    columns: Sequence[Column],
+    staged: Staged,
     saved: Saved,
     *,
     quotes: bool,
 ) -> None:
-    """Store the results of one save; ``quotes`` tells whether there may be one in any cell."""
-    ordered = [columns[at] for at in _order(job, header)]
+    """Store the results of one save of the staged rows; ``quotes`` tells whether there may be one in any cell."""
+    ordered = [staged.columns[at] for at in _order(job, header)]
     answer = ["id", f"coalesce({_quotes_doubled('error')}, CAST(created AS VARCHAR))"]
-    cells = [_echo(one) for one in ordered]
+    cells = [_echo(one, staged) for one in ordered]
     line = _line([*answer, *cells], job)
     if quotes:
         # To double quotes where there are none takes as long as all the rest; only texts and bad cells can have some.
@@ -85,16 +86,19 @@ def keep(
 
 
 def _line(cells: Sequence[str], job: IngestJob) -> str:
-    """SQL: the cells as a line. All are quoted, as clients that split at any delimiter need it (bulk2.md 2.12)."""
+    """SQL: the cells as a line, null as an empty cell.
+
+    All are quoted, as clients that split at any delimiter need it (bulk2.md 2.12).
+    """
     between = literal(f'"{upload_csv.DELIMITERS[job.delimiter]}"')
     return f"concat('\"', {f', {between}, '.join(cells)}, '\"')"
 
 
-def _echo(column: Column) -> str:
-    # What names a parent comes back verbatim (bulk2.md 7).
-    if column.key is None:
-        return coercion.echo(column.field, column.cell, f"v{column.position}", "#N/A")
-    return f"coalesce({column.cell}, '')"
+def _echo(column: Column, staged: Staged) -> str:
+    # What names a parent comes back verbatim (bulk2.md 7), and so does a clean text.
+    if column.key or column.cell in staged.clean:
+        return column.cell
+    return coercion.echo(column.field, column.cell, f"v{column.position}", staged.null_mark)
 
 
 def _quotes_doubled(text: str) -> str:
