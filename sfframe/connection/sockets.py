@@ -16,7 +16,7 @@ import httpx
 import urllib3
 from urllib3 import exceptions
 
-PIECE = 1 << 20  # bytes of an answer that are handed on at a time; a page of the REST API is one piece
+PIECE = 1 << 18  # bytes of an answer that are handed on at a time
 HOSTS = 8  # the org, its login, and what else a call may name
 CONNECTIONS = 64  # to each of them
 

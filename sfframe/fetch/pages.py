@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from sfframe.fetch.plan import Plan
     from sfframe.jobs.result_pages import Incoming
 
-PAGES_AHEAD: Final = 3  # on their way, or waiting to be used
+# On their way, or waiting to be used. Each is read to its types where it arrives, so a third one on two processors
+# takes a sixth more of them, and brings nothing (tests/benchmarks/read.py).
+PAGES_AHEAD: Final = min(max(os.cpu_count() or 2, 2), 3)
 _MEMORY_BYTES: Final = 32 << 20  # of one page; a longer one waits on disk
 
 
