@@ -17,6 +17,7 @@ import urllib3
 from urllib3 import exceptions
 
 PIECE = 1 << 18  # bytes of an answer that are handed on at a time
+SHORT = 1 << 21  # an answer of so many bytes is handed on in one piece; a page of the REST API is one
 HOSTS = 8  # the org, its login, and what else a call may name
 CONNECTIONS = 64  # to each of them
 
@@ -89,7 +90,8 @@ class _Body(httpx.SyncByteStream):
         self._answer = answer
 
     def __iter__(self) -> Iterator[bytes]:
-        pieces = self._answer.stream(PIECE, decode_content=False)
+        length = self._answer.length_remaining
+        pieces = self._answer.stream(length if length and length <= SHORT else PIECE, decode_content=False)
         while True:
             with _translated():
                 piece = next(pieces, None)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sfframe.protocol.query import QueryPage
 
 _GROUP_BYTES: Final = 8 << 20  # of REST pages that are typed together
+_PAGES: Final = 16  # that wait to be typed: two groups, so that pages come while others are typed
 _BEGUN_ANEW: Final = 3  # times that a REST query is run when its locator is lost
 
 
@@ -99,7 +100,12 @@ class RestAnswer:
 def pages_of(org: Org, plan: Plan) -> Iterator[QueryPage]:
     """The pages of a plan's query as they come."""
     return rest_pages(
-        org, plan.query, include_deleted=plan.include_deleted, ahead=PAGES_AHEAD, cancel=plan.options.cancel
+        org,
+        plan.query,
+        include_deleted=plan.include_deleted,
+        ahead=_PAGES,
+        lanes=PAGES_AHEAD,
+        cancel=plan.options.cancel,
     )
 
 

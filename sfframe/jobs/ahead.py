@@ -21,22 +21,28 @@ _LOOK = 0.1  # seconds between two looks at the caller's cancel event; it also l
 
 
 def run_ahead(
-    work: Iterable[Callable[[threading.Event], T]], *, ahead: int, cancel: threading.Event | None = None
+    work: Iterable[Callable[[threading.Event], T]],
+    *,
+    ahead: int,
+    lanes: int | None = None,
+    cancel: threading.Event | None = None,
 ) -> Generator[T, None, None]:
     """The results of ``work`` in its order; up to ``ahead`` pieces are under way, or done and not yet taken.
+
+    They are done in as many threads, or in ``lanes`` of them.
 
     ``work`` is asked for its next piece in the caller's thread. Each piece gets an event that is set when nobody waits
     for its result any more: after an error, a cancel, or when this iterator is closed. Errors of a piece are raised in
     its turn, ``Cancelled`` when ``cancel`` is set.
     """
-    lanes: _Lanes[T] = _Lanes(max(ahead, 1))
+    threads: _Lanes[T] = _Lanes(max(lanes or ahead, 1))
     under_way: deque[Future[T]] = deque()
     pieces = iter(work)
     grace = _GRACE
     try:
         while True:
-            while len(under_way) < lanes.most and (piece := next(pieces, None)) is not None:
-                under_way.append(lanes.begin(piece))
+            while len(under_way) < max(ahead, 1) and (piece := next(pieces, None)) is not None:
+                under_way.append(threads.begin(piece))
             if not under_way:
                 return
             result = awaited(under_way[0], cancel)
@@ -47,7 +53,7 @@ def run_ahead(
         grace = _GRACE if isinstance(problem, Cancelled) else _PATIENCE
         raise
     finally:
-        lanes.end(grace)
+        threads.end(grace)
 
 
 def awaited(future: Future[T], cancel: threading.Event | None) -> T:

@@ -24,14 +24,15 @@ def rest_pages(
     include_deleted: bool = False,
     batch_size: int | None = None,
     ahead: int = 1,
+    lanes: int | None = None,
     cancel: Event | None = None,
 ) -> Iterator[QueryPage]:
     """The pages of a REST query, in order, each a JSON body as bytes.
 
-    The first one is given before another is asked for; then up to ``ahead`` are under way, where the locator lets the
-    places of later pages be foretold. Checked here: every page names the same total, and no page comes twice
-    (``IncompleteAnswer``). Whether the records add up to ``total_size`` shows only when they are decoded, and is the
-    caller's to check.
+    The first one is given before another is asked for; then up to ``ahead`` are under way or wait to be taken, where
+    the locator lets the places of later pages be foretold; ``lanes`` of them are asked for at once. Checked here: every
+    page names the same total, and no page comes twice (``IncompleteAnswer``). Whether the records add up to
+    ``total_size`` shows only when they are decoded, and is the caller's to check.
     """
     page = wire.send(query.query(soql, include_deleted=include_deleted, batch_size=batch_size), cancel=cancel)
     total, seen = page.total_size, set[str]()
@@ -40,7 +41,7 @@ def rest_pages(
     while page.next_path is not None:
         places = _foretold(page.next_path, row, total) if ahead > 1 else [page.next_path]
         work = (partial(_more, wire, place) for place in places)
-        for place, found in zip(places, run_ahead(work, ahead=ahead, cancel=cancel), strict=True):
+        for place, found in zip(places, run_ahead(work, ahead=ahead, lanes=lanes, cancel=cancel), strict=True):
             if place != page.next_path:
                 break  # a page had another size: foretell anew from there
             if place in seen:

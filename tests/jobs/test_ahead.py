@@ -40,6 +40,24 @@ def test_no_more_is_begun_than_said():
     assert sorted(begun) == [0, 1, 2, 3, 4]
 
 
+def test_fewer_lanes_than_pieces_ahead_do_one_piece_after_the_other():
+    lanes: list[str] = []
+
+    def piece(number):
+        def run(_stop):
+            lanes.append(threading.current_thread().name)
+            return number
+
+        return run
+
+    threads = threading.active_count()
+    results = run_ahead(map(piece, range(9)), ahead=4, lanes=1)
+    assert next(results) == 0
+    assert threading.active_count() == threads + 1
+    assert list(results) == list(range(1, 9))
+    assert len(lanes) == 9
+
+
 def test_an_error_comes_in_its_turn_and_nothing_begins_after_it():
     begun = []
 
