@@ -251,7 +251,7 @@ def test_the_proxy_of_the_environment_is_used_with_its_login(waits, monkeypatch)
 def test_a_proxy_that_does_not_work_is_told_and_one_that_is_not_meant_is_not_asked(waits, monkeypatch, named):
     monkeypatch.setenv("all_proxy", named)
     transport = Transport(wait=waits)
-    with pytest.raises(ConnectionFailed, match="the proxy refuses the way to org.example") as told:
+    with pytest.raises(ConnectionFailed, match=r"the proxy refuses the way to org\.example") as told:
         transport.send(get(repeatable=False), "http://org.example/things", HEADERS)
     assert (told.value.remedy, told.value.sent) == ("Check HTTPS_PROXY and NO_PROXY.", False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")

@@ -120,7 +120,12 @@ class EndsWithTheLook(Future[int]):
 
 def test_work_that_ends_just_as_a_look_at_it_does_has_not_timed_out():
     future = EndsWithTheLook()
-    ends = threading.Timer(0.3, lambda: future.done() or future.set_result(2))
+
+    def end() -> None:
+        if not future.done():
+            future.set_result(2)
+
+    ends = threading.Timer(0.3, end)
     ends.start()
     assert awaited(future, None) == 2
     ends.join()

@@ -197,10 +197,11 @@ def test_pages_are_described_though_there_are_none(client: httpx.Client) -> None
     for missing in ("/sobjects/Nothing/listviews", "/sobjects/GroupMember/describe/layouts"):
         assert client.get(missing).status_code == 404
     assert client.get("/quickActions").json() == []
-    for folder, lists in {
+    empty: dict[str, dict[str, dict[str, list[str]]]] = {
         "actions": {"standard": {"actions": []}, "custom": {}},
         "appMenu": {"appSwitcher": {"appMenuItems": []}, "salesforce1": {"appMenuItems": []}},
-    }.items():
+    }
+    for folder, lists in empty.items():
         links = client.get(f"/{folder}").json()
         assert {name: client.get(link.partition("/v60.0")[2]).json() for name, link in links.items()} == lists
     tabs = {one["sobjectName"]: one for one in client.get("/tabs").json()}
