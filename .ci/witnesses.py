@@ -5,8 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
-# The parser's own corpus is published in its repository only, not in the npm package.
-NEVER_HERE = ("the npm package has no corpus",)
+# The parser's own corpus is published in its repository only, not in the npm package; marimo is no outside witness.
+NEVER_HERE = ("the npm package has no corpus", "marimo is in no extra")
 
 skipped = re.findall(r"^SKIPPED \[\d+\] (.*)$", Path(sys.argv[1]).read_text(encoding="utf-8"), flags=re.MULTILINE)
 unexpected = [line for line in skipped if not any(reason in line for reason in NEVER_HERE)]
