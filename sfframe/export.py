@@ -176,8 +176,8 @@ def _written(org: Org, plan: Plan, queries: list[str], keeps: list[KeptPages], g
                 with closing(fetched.batches()) as batches:
                     for batch in batches:
                         groups.add(batch)
-            except BaseException:
-                stop.set()  # what the other parts have brought is kept, and this file will never be whole
+            except BaseException:  # also at Ctrl-C: what the other parts have brought is kept, and no more is wanted
+                stop.set()
                 raise
             return QueryRead(query, fetched.reported)
 

@@ -12,7 +12,7 @@ from sfframe import facts, load, orgs
 from sfframe.errors import UsageError
 from sfframe.jobs.ledger import Ledger
 from sfframe.options import LoadOptions
-from sfframe.results import writeable
+from sfframe.results import LoadResult, writeable
 from sfframe.state import home
 from sfframe.write import write_sobject
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from sfframe.load import Prepared
     from sfframe.options import OnFailed
     from sfframe.orgs import OrgLike
-    from sfframe.results import LoadResult
 
 
 def history() -> pl.DataFrame:
@@ -198,7 +197,7 @@ def _merged(before: LoadResult[Any], rows: pl.Series, new: LoadResult[Any], *, o
 
     told = new.answers.select(facts.RESULT_COLUMNS).with_columns(rows.cast(pl.UInt32).alias("row"))
     whole = before.answers.with_row_index("row").update(told, on="row", how="left", include_nulls=True).drop("row")
-    answered = load.Answered(
+    answered: LoadResult[Any] = LoadResult(
         whole,
         before.failures,
         before.target,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 from sfframe import load, orgs
 from sfframe.errors import UsageError
 from sfframe.facts import OPERATIONS, Operation
-from sfframe.load import Answered
 from sfframe.options import Guards, LoadOptions
 from sfframe.read import read_soql
 from sfframe.results import LoadResult, Target, save_frame, writeable
@@ -161,7 +160,7 @@ def _one_of(value: str, choice: object, name: str) -> None:
         raise UsageError(f"{name}={value!r} is not known", remedy=f"Use one of {', '.join(get_args(choice))}.")
 
 
-def _loaded(asked: _Asked, taken: Taken | Stream, folder: Path, org: Org) -> Answered:
+def _loaded(asked: _Asked, taken: Taken | Stream, folder: Path, org: Org) -> LoadResult[Any]:
     """Check every cell, then send the good rows, unless something is to be refused as a whole."""
     from sfframe.frames.checking import Checker
     from sfframe.frames.feed import Feed, settle
@@ -246,7 +245,7 @@ def _advise(prepared: Prepared) -> None:
         )
 
 
-def _nothing_sent(asked: _Asked, frame: pl.DataFrame) -> Answered:
+def _nothing_sent(asked: _Asked, frame: pl.DataFrame) -> LoadResult[Any]:
     """The answer for a frame without rows: a success without a call."""
     import polars as pl
 
@@ -257,4 +256,4 @@ def _nothing_sent(asked: _Asked, frame: pl.DataFrame) -> Answered:
     if asked.results is not None:
         save_frame(answered, asked.results)
     target = Target("", "", "", asked.sobject, asked.operation, asked.external_id_field)
-    return Answered(answered, pl.DataFrame(schema=SCHEMA), target)
+    return LoadResult(answered, pl.DataFrame(schema=SCHEMA), target)

@@ -40,8 +40,8 @@ def keyed(local_org: sf.LocalOrg, org: sf.Org) -> sf.Org:
     return org
 
 
-def by(api: Api = "bulk2", **more: object) -> sf.LoadOptions:
-    return sf.LoadOptions(api=api, on_failed="ignore", pacing=BRISK, **more)  # type: ignore[arg-type]
+def by(api: Api = "bulk2", **more: Any) -> sf.LoadOptions:
+    return sf.LoadOptions(api=api, on_failed="ignore", pacing=BRISK, **more)
 
 
 def loaded(

@@ -13,7 +13,11 @@ import pyarrow as pa
 import pytest
 
 import sfframe as sf
+from sfframe import load
+from sfframe.frames.checking import Checker
+from sfframe.frames.feed import Feed, settle
 from sfframe.frames.intake import STREAM_ROWS, Stream, take_rows
+from sfframe.jobs.ledger import Ledger
 from sfframe.state import home
 
 KEY = {"name": "Ext_Id__c", "type": "string", "length": 20, "externalId": True, "unique": True}
@@ -193,6 +197,20 @@ def test_the_same_insert_is_known_however_it_is_cut(org: sf.Org, on_invalid: Lit
     with pytest.raises(sf.UsageError, match="The same rows were inserted before, 30 of them with success"):
         sf.write_sobject(frame, "Account", operation="insert", org=org, on_invalid=on_invalid, options=smaller)
     assert sf.read_soql("SELECT COUNT() FROM Account", org=org).item() == 30
+
+
+def test_an_insert_that_may_be_a_second_one_is_promised_whole_before_any_of_it_is_sent(org: sf.Org) -> None:
+    frame = pl.DataFrame({"Name": [f"n{row}" for row in range(30)]})
+    sf.write_sobject(frame, "Account", operation="insert", org=org)
+    others = frame.with_columns(Name="other " + pl.col("Name"))
+    options = sf.LoadOptions(api="bulk2", limits=sf.LoadLimits(rows_per_job=7))
+    with load.new_folder() as folder, Ledger.open(home()) as ledger:
+        checker = Checker("Account", org, "insert")
+        kept, twins = settle(take_rows(others), checker, folder)
+        feed = Feed(kept, checker, folder, twins)
+        prepared = load.prepare(feed, org, options, lazily=True, check=lambda _fed: None)
+        first = next(iter(prepared.parts(ledger)))
+        assert (first.number, len(ledger.parts(prepared.run.run_id))) == (0, 5)
 
 
 def test_an_insert_of_which_no_row_succeeded_can_be_repeated(org: sf.Org) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -31,8 +32,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def inserted(org: sf.Org, frame: pl.DataFrame = NAMES, *, lazily: bool = False, **options: object) -> pl.DataFrame:
-    told = sf.LoadOptions(on_failed="ignore", pacing=BRISK, **options)  # type: ignore[arg-type]
+def inserted(org: sf.Org, frame: pl.DataFrame = NAMES, *, lazily: bool = False, **options: Any) -> pl.DataFrame:
+    told = sf.LoadOptions(on_failed="ignore", pacing=BRISK, **options)
     if lazily:
         return sf.write_sobject(frame, "Account", operation="insert", org=org, on_invalid="reject", options=told).frame
     return sf.write_sobject(frame, "Account", operation="insert", org=org, options=told).frame

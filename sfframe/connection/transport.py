@@ -1,4 +1,4 @@
-"""HTTP: sends a Call, repeats what may be repeated, and gives protocol's own answers back. httpx is known only here."""
+"""HTTP: sends a Call, repeats what may be repeated, and gives protocol's own answers back, without a type of httpx."""
 
 from __future__ import annotations
 

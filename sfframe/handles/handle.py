@@ -136,11 +136,19 @@ class OfJob(Protocol):
     """What the org tells of a job, whatever its kind."""
 
     @property
-    def id(self) -> str: ...  # noqa: D102 - as the org calls it
+    def id(self) -> str:
+        """As the org calls it."""
+        ...
+
     @property
-    def object(self) -> str: ...  # noqa: D102
+    def object(self) -> str:
+        """The name of the object that it is about."""
+        ...
+
     @property
-    def operation(self) -> str: ...  # noqa: D102
+    def operation(self) -> str:
+        """The org's word for what is done."""
+        ...
 
 
 class JobHandle(Handle, Generic[Job]):

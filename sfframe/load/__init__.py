@@ -10,7 +10,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NEVER_SENT",
-    "Answered",
     "Prepared",
     "complete",
     "new_folder",
@@ -48,20 +47,7 @@ __all__ = [
 DRY_RUN: Final = "A dry run: nothing was sent."
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What became of every row, and what it took. ``stored`` has the caller's rows with their answers."""
-
-    stored: pl.DataFrame | Saved
-    failures: pl.DataFrame
-    target: Target
-    jobs: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    run: str = ""
-    cost: Cost = field(default_factory=Cost)
-
-
-def complete(prepared: Prepared, rows: Rows, org: Org, options: LoadOptions, results: Path | None) -> Answered:
+def complete(prepared: Prepared, rows: Rows, org: Org, options: LoadOptions, results: Path | None) -> LoadResult[Any]:
     """Drive the run to its end, join what the org answers to the caller's rows, and close the books."""
     from sfframe.frames.accounting import accounted
     from sfframe.frames.feed import failures_of
@@ -99,10 +85,10 @@ def complete(prepared: Prepared, rows: Rows, org: Org, options: LoadOptions, res
         calls_used=org.api_usage.used if org.api_usage else None,
         calls_allowed=org.api_usage.max if org.api_usage else None,
     )
-    return Answered(stored, failures, target_of(prepared, org), driven.jobs, tuple(notes), prepared.run.run_id, cost)
+    return LoadResult(stored, failures, target_of(prepared, org), driven.jobs, tuple(notes), prepared.run.run_id, cost)
 
 
-def rehearsed(prepared: Prepared, rows: Rows, org: Org) -> Answered:
+def rehearsed(prepared: Prepared, rows: Rows, org: Org) -> LoadResult[Any]:
     """What a load would do, after it was prepared and before anything is sent: every good row is unprocessed."""
     from sfframe.frames.accounting import accounted
     from sfframe.frames.feed import failures_of
@@ -112,7 +98,7 @@ def rehearsed(prepared: Prepared, rows: Rows, org: Org) -> Answered:
     stored, _ = _stored(accounted(rows, [], rejected(failures), never_sent=DRY_RUN), rows, None)
     shutil.rmtree(prepared.folder, ignore_errors=True)
     notes = (f"{DRY_RUN} It would go by {facts.CARRIER_NAMES[prepared.run.carrier]}.", *prepared.notes)
-    return Answered(stored, failures, target_of(prepared, org), notes=notes, cost=expected(prepared, org))
+    return LoadResult(stored, failures, target_of(prepared, org), notes=notes, cost=expected(prepared, org))
 
 
 def expected(prepared: Prepared, org: Org) -> Cost:
@@ -201,18 +187,9 @@ def target_of(prepared: Prepared, org: Org) -> Target:
     return Target(named, who.username, who.kind, job.sobject, job.operation, job.external_id_field)
 
 
-def wrap(answered: Answered, *, give_back: GiveBack | None, on_failed: OnFailed) -> LoadResult[Any]:
-    """The result of a load; failures are warned of or raised."""
-    result: LoadResult[Any] = LoadResult(
-        answered.stored,
-        answered.failures,
-        answered.target,
-        jobs=answered.jobs,
-        notes=answered.notes,
-        run=answered.run,
-        cost=answered.cost,
-        give_back=give_back,
-    )
+def wrap(result: LoadResult[Any], *, give_back: GiveBack | None, on_failed: OnFailed) -> LoadResult[Any]:
+    """The result in the caller's kind of frame; failures are warned of or raised."""
+    result = replace(result, give_back=give_back)
     if on_failed == "raise":
         result.raise_for_failures()
     elif on_failed == "warn" and not result.ok:

@@ -187,12 +187,16 @@ def _cut_while_sent(feed: Feed, cut: Cut, run: Run, options: LoadOptions) -> Cal
             if _perhaps_done(ledger, run):  # then all of it must be known before any of it is sent
                 whole = list(coming)
                 _check_again(ledger, replace(run, fingerprint=fingerprint(whole)), options)
-                coming = iter(whole)
-            for part in coming:
-                made.append(part)
-                ledger.add_part(run.run_id, part)
-                yield part
-        except Exception:
+                made += whole
+                for part in made:
+                    ledger.add_part(run.run_id, part)
+                yield from made
+            else:
+                for part in coming:
+                    made.append(part)
+                    ledger.add_part(run.run_id, part)
+                    yield part
+        except Exception:  # of the rows, of the disk, or of the check above; not the end of the process
             if not made:  # nothing was sent, and there is nothing to go on with
                 ledger.forget(run.run_id)
             raise

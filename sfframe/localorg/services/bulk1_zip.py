@@ -36,6 +36,7 @@ def read(content: bytes) -> Archive:
             members = [one for one in packed.infolist() if not one.is_dir()]
             _check(members)
             files = {one.filename: packed.read(one) for one in members}
+    # All that zipfile raises at garbage: NotImplementedError of a packing that it lacks, RuntimeError of a password.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise BatchFault(f"InvalidBatch : Unable to read the zip file: {error}") from error
     if _REQUEST not in files:
