@@ -16,11 +16,11 @@ import pytest
 
 import sfframe as sf
 from sfframe.errors import Cancelled, NotFound, UsageError
-from sfframe.ids import to18
 from sfframe.jobs.events import JobEvent
 from sfframe.jobs.pacing import Pacing
 from sfframe.localorg import Fault
 from sfframe.localorg.store.settings import Settings
+from tests.mirrored_accounts import mirrored_accounts
 
 ROWS = 1_000
 QUERY = "SELECT Id, Name, NumberOfEmployees FROM Account ORDER BY Id"
@@ -28,13 +28,7 @@ BULK = sf.ReadOptions(api="bulk2", pacing=Pacing(first=0.01), progress=False)
 REST = sf.ReadOptions(api="rest", progress=False)
 BULK1 = sf.ReadOptions(api="bulk1", pacing=Pacing(first=0.01), progress=False)
 PLAIN = "SELECT Id, Name, NumberOfEmployees FROM Account"
-WANTED = pl.DataFrame(
-    {
-        "Id": [to18(f"001AB{number:010d}") for number in range(ROWS)],
-        "Name": [f'Zoë "{number}"\nand, others' for number in range(ROWS)],
-        "NumberOfEmployees": range(ROWS),
-    }
-)
+WANTED = mirrored_accounts(ROWS)
 
 
 @pytest.fixture(scope="module")

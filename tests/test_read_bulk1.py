@@ -14,24 +14,18 @@ import sfframe as sf
 from sfframe.errors import Cancelled, JobFailed, UsageError
 from sfframe.fetch.bulk1_answer import batch_query
 from sfframe.fetch.plan import planned
-from sfframe.ids import to18
 from sfframe.jobs.events import JobEvent
 from sfframe.jobs.pacing import Pacing
 from sfframe.localorg import Fault
 from sfframe.localorg.store.settings import Settings
 from sfframe.schema import Field, SObject
+from tests.mirrored_accounts import mirrored_accounts
 
 ROWS = 1_000
 QUERY = "SELECT Id, Name, CreatedDate, NumberOfEmployees FROM account WHERE NumberOfEmployees >= :least"
 WHOLE = sf.ReadOptions(api="bulk1", pacing=Pacing(first=0.01), progress=False)
 CHUNKS = replace(WHOLE, pk_chunking=300)
-WANTED = pl.DataFrame(
-    {
-        "Id": [to18(f"001AB{number:010d}") for number in range(ROWS)],
-        "Name": [f'Zoë "{number}"\nand, others' for number in range(ROWS)],
-        "NumberOfEmployees": range(ROWS),
-    }
-)
+WANTED = mirrored_accounts(ROWS)
 
 
 @pytest.fixture(scope="module")
